@@ -1,0 +1,3 @@
+module kontor.internal/client
+
+go 1.26.0

@@ -1,0 +1,3 @@
+module kontor.internal/deploy/local
+
+go 1.26.0

@@ -1,0 +1,3 @@
+module kontor.internal/gateway
+
+go 1.26.0

@@ -1,0 +1,3 @@
+module kontor.internal/kits
+
+go 1.26.0

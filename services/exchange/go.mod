@@ -1,0 +1,3 @@
+module kontor.internal/services/exchange
+
+go 1.26.0

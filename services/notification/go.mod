@@ -1,0 +1,3 @@
+module kontor.internal/services/notification
+
+go 1.26.0

@@ -1,0 +1,3 @@
+module kontor.internal/services/tenancy
+
+go 1.26.0

@@ -1,0 +1,3 @@
+module kontor.internal/test
+
+go 1.26.0
