@@ -9,8 +9,10 @@ MAKEFLAGS += --no-print-directory
 TOOLBIN := $(shell tools/toolbin.sh)
 export PATH := $(TOOLBIN):$(PATH)
 
-# Where the modules of go.work are, relative to the root.
+# The folders of go.work's modules.
 MODULES = $(shell go list -m -f '{{.Dir}}' | sed 's|^$(CURDIR)/||')
+# Options for the programs that run, demo and bench start, e.g. ARGS=--reset.
+ARGS ?=
 # Services (or others) whose SQL is generated to Go.
 SQL = $(patsubst %/sqlc.yaml,%,$(wildcard services/*/sqlc.yaml libs/*/sqlc.yaml))
 
@@ -36,3 +38,35 @@ generate-proto: tools ## Generate Go and OpenAPI from proto/ (P=proto/kontor/x: 
 .PHONY: generate-sql
 generate-sql: tools ## Generate Go from SQL queries (S=services/x: that service only)
 	@for dir in $(or $(S),$(SQL)); do echo "sqlc $$dir"; (cd "$$dir" && sqlc generate); done
+
+.PHONY: verify
+verify: tools ## Check the contract and that generated files are what generating gives; changes nothing
+	@tools/verify.sh
+
+.PHONY: format
+format: tools ## Format Go and proto sources in place (M=services/x: that module only)
+	@$(if $(M),,buf format -w proto)
+	@for dir in $(or $(M),$(MODULES)); do (cd "$$dir" && golangci-lint fmt ./...); done
+
+.PHONY: lint
+lint: tools ## Lint every module and build each without the workspace (M=services/x: that module only)
+	@tools/lint.sh $(or $(M),$(MODULES))
+
+.PHONY: test
+test: setup verify lint ## Everything: set-up, generated files, lint, and all tests of all modules
+	@go test -timeout 15m work
+
+.PHONY: demo
+demo: setup ## Play the main job on real input against a suite started for it, showing each step
+	@go build -o bin/ ./deploy/local/cmd/kontor-local ./test/cmd/demo
+	@exec bin/demo $(ARGS)
+
+.PHONY: run
+run: setup ## Run the whole suite until Ctrl-C; data is kept between runs
+	@go build -o bin/ ./deploy/local/cmd/kontor-local
+	@exec bin/kontor-local $(ARGS)
+
+.PHONY: bench
+bench: setup ## Measure and print one line a figure; nothing passes or fails by it
+	@go build -o bin/ ./deploy/local/cmd/kontor-local ./test/cmd/bench
+	@exec bin/bench $(ARGS)
