@@ -18,7 +18,7 @@ SQL = $(patsubst %/sqlc.yaml,%,$(wildcard services/*/sqlc.yaml libs/*/sqlc.yaml)
 
 .PHONY: help
 help: ## Show every target
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
 
 .PHONY: setup
 setup: tools ## Install what is missing on this machine; quick when nothing is
@@ -38,6 +38,10 @@ generate-proto: tools ## Generate Go and OpenAPI from proto/ (P=proto/kontor/x: 
 .PHONY: generate-sql
 generate-sql: tools ## Generate Go from SQL queries (S=services/x: that service only)
 	@for dir in $(or $(S),$(SQL)); do echo "sqlc $$dir"; (cd "$$dir" && sqlc generate); done
+
+.PHONY: generate-third-party
+generate-third-party: ## Print third_party/proto anew after its version in tools/go.mod changed
+	@GOWORK=off go -C tools run ./thirdparty -out ../third_party/proto
 
 .PHONY: verify
 verify: tools ## Check the contract and that generated files are what generating gives; changes nothing

@@ -9,8 +9,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 failed=()
 for module in "$@"; do
   (
-    cd "$module"
-    [ -n "$(go list ./... 2>/dev/null)" ] || exit 0
+    cd "$module" || exit 1
+    if packages=$(go list ./... 2>/dev/null) && [ -z "$packages" ]; then exit 0; fi
     echo "lint: $module"
     status=0
     golangci-lint run --allow-parallel-runners ./... || status=1

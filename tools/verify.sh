@@ -19,6 +19,11 @@ diff -r -u --exclude=go.mod --exclude=go.sum "$work/proto/gen" proto/gen || {
   echo "verify: proto/gen is not what proto/ gives; run: make generate-proto" >&2
   exit 1
 }
+GOWORK=off go -C tools run ./thirdparty -out "$work/third_party"
+diff -r -u --exclude=README.md "$work/third_party" third_party/proto || {
+  echo "verify: third_party/proto is not of the version in tools/go.mod; run: make generate-third-party" >&2
+  exit 1
+}
 for config in services/*/sqlc.yaml libs/*/sqlc.yaml; do
   [ -f "$config" ] || continue
   (cd "$(dirname "$config")" && sqlc diff) || {
