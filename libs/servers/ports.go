@@ -1,0 +1,60 @@
+package servers
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strconv"
+)
+
+// Ports are taken from below the range that Linux gives to outgoing connections (32768 on). Otherwise, while a server is restarted, one
+// of its own clients' connections could be given its port, or even connect to itself.
+const (
+	lowestPort  = 16384
+	highestPort = 32767
+	portTries   = 200
+)
+
+var errNoPort = errors.New("no free port found on 127.0.0.1")
+
+func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+
+// freePort finds a port that can be bound right now. Somebody else may be quicker: starters try again with another.
+func freePort() (int, error) {
+	for range portTries {
+		port := lowestPort + rand.IntN(highestPort-lowestPort+1) //nolint:gosec // any free port will do
+		if portFree(port) {
+			return port, nil
+		}
+	}
+	return 0, errNoPort
+}
+
+// portFree binds the port and lets it go. Listening sets SO_REUSEADDR, like the servers do, so that connections of an earlier life in
+// TIME_WAIT don't count.
+func portFree(port int) bool {
+	l, err := net.Listen("tcp4", address(port))
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
+}
+
+// withPort starts something on the wanted port, or on free ones until one works. start says by errBusy that the port was taken.
+func withPort(wanted int, start func(port int) error) error {
+	if wanted != 0 {
+		return start(wanted)
+	}
+	var err error
+	for range 10 {
+		var port int
+		if port, err = freePort(); err != nil {
+			return err
+		}
+		if err = start(port); !errors.Is(err, errBusy) {
+			return err
+		}
+	}
+	return fmt.Errorf("every port tried was taken meanwhile: %w", err)
+}
