@@ -98,13 +98,17 @@ func startPostgres() (*servers.Postgres, error) {
 }
 
 // sweep removes what earlier test processes left: nothing tells a test process that its last test is over, so each one tidies up
-// after its predecessors. A folder's lock shows that its process lives.
+// after its predecessors. A folder's lock shows that its process lives; a young one may not be locked yet.
 func sweep(base string) {
 	folders, _ := filepath.Glob(filepath.Join(base, "pg*"))
 	for _, folder := range folders {
 		lock, err := os.Open(filepath.Join(folder, "lock"))
 		if err != nil {
 			continue // being made
+		}
+		if info, err := lock.Stat(); err != nil || time.Since(info.ModTime()) < time.Minute {
+			_ = lock.Close()
+			continue
 		}
 		if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == nil {
 			_ = os.RemoveAll(folder)
