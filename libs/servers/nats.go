@@ -2,6 +2,7 @@ package servers
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -178,7 +179,7 @@ func (n *NATS) launch(ctx context.Context, port int) error {
 		if log.failure() != nil && !portFree(port) {
 			return fmt.Errorf("port %d: %w", port, errBusy)
 		}
-		return errors.Join(err, log.failure())
+		return cmp.Or(log.failure(), err)
 	}
 	n.server, n.port = srv, port
 	return nil

@@ -235,8 +235,7 @@ func (p *Postgres) prepare(ctx context.Context, who *account) error {
 	if err := awaitEmpty(ctx, p.dataDir()); err != nil {
 		return err
 	}
-	// What is left now is stale. PostgreSQL would take it seriously if its process id was some other process's by now.
-	if err := os.Remove(filepath.Join(p.dataDir(), "postmaster.pid")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := p.dropStalePID(); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Join(p.cfg.Dir, "run"), 0o700); err != nil {
@@ -246,6 +245,25 @@ func (p *Postgres) prepare(ctx context.Context, who *account) error {
 		return err
 	}
 	return p.writeAccess(who)
+}
+
+// dropStalePID removes a crashed server's postmaster.pid if the process id in it is some other process's by now: PostgreSQL would take that
+// one for itself and refuse to start. Otherwise the file stays, because PostgreSQL finds what shared memory to clear away by it.
+func (p *Postgres) dropStalePID() error {
+	path := filepath.Join(p.dataDir(), "postmaster.pid")
+	content, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the last server's process id: %w", err)
+	}
+	line, _, _ := strings.Cut(string(content), "\n")
+	pid, err := strconv.Atoi(strings.TrimSpace(line))
+	if _, living := parentOf(pid); err == nil && !living {
+		return nil
+	}
+	return os.Remove(path)
 }
 
 // create makes the data folder aside: it appears under its name only when it is whole and its password is stored.

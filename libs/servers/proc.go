@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -61,11 +62,27 @@ func processesIn(dir string) []int {
 	return pids
 }
 
-// errBusy says that something else holds what is asked for.
-var errBusy = errors.New("in use")
+var (
+	// errBusy says that something else holds what is asked for.
+	errBusy = errors.New("in use")
+	// errEnded says that there is nothing more to wait for.
+	errEnded = errors.New("it ended")
+)
 
-// poll calls attempt every few milliseconds until it succeeds, and gives its last error when ctx is done or give is closed.
-func poll(ctx context.Context, give <-chan struct{}, attempt func(context.Context) error) error {
+// poll calls attempt every few milliseconds until it succeeds, and gives its last error when ctx is done or ended is closed; either
+// also interrupts an attempt.
+func poll(ctx context.Context, ended <-chan struct{}, attempt func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	watch.Go(func() {
+		select {
+		case <-ended:
+			cancel(errEnded)
+		case <-ctx.Done():
+		}
+	})
+	defer cancel(nil)
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
@@ -75,9 +92,7 @@ func poll(ctx context.Context, give <-chan struct{}, attempt func(context.Contex
 		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(ctx.Err(), err)
-		case <-give:
-			return err
+			return errors.Join(context.Cause(ctx), err)
 		case <-tick.C:
 		}
 	}
