@@ -74,55 +74,108 @@ const (
 	Reason_REASON_OPERATION_DONE Reason = 19
 	// Two changes met; repeat the request.
 	Reason_REASON_CONFLICT Reason = 20
+	// The password breaks rules: `rules` lists their keys, and BadRequest has a
+	// violation for each with the key as its reason.
+	Reason_REASON_PASSWORD_REFUSED Reason = 100
+	// The identifier or the password is wrong, or the account can't sign in; which is not said.
+	Reason_REASON_SIGN_IN_REFUSED Reason = 101
+	// Too many wrong attempts; RetryInfo and `retry_seconds` say when to try again.
+	Reason_REASON_TOO_MANY_ATTEMPTS Reason = 102
+	// The account was closed.
+	Reason_REASON_ACCOUNT_CLOSED Reason = 103
+	// The link's secret is malformed, forged or of another purpose.
+	Reason_REASON_LINK_INVALID Reason = 104
+	// The link ended at `expire_time`; ask for another.
+	Reason_REASON_LINK_EXPIRED Reason = 105
+	// What the link does is done already, by it or by another one; sign in.
+	Reason_REASON_LINK_USED Reason = 106
+	// The e-mail has an active account; sign in with it.
+	Reason_REASON_ALREADY_REGISTERED Reason = 107
+	// The refresh token is malformed, forged or no longer known.
+	Reason_REASON_REFRESH_TOKEN_INVALID Reason = 108
+	// The refresh token was used before: somebody has a copy. The session was ended; sign in again.
+	Reason_REASON_REFRESH_TOKEN_REUSED Reason = 109
+	// The session reached its end; sign in again.
+	Reason_REASON_SESSION_EXPIRED Reason = 110
+	// The present password is not the one given.
+	Reason_REASON_PASSWORD_WRONG Reason = 111
+	// The invitation is over, or its secret is not right; ask for a new one.
+	Reason_REASON_INVITATION_INVALID Reason = 112
 )
 
 // Enum value maps for Reason.
 var (
 	Reason_name = map[int32]string{
-		0:  "REASON_UNSPECIFIED",
-		1:  "REASON_INTERNAL",
-		2:  "REASON_INVALID_ARGUMENT",
-		3:  "REASON_TOKEN_MISSING",
-		4:  "REASON_TOKEN_INVALID",
-		5:  "REASON_TOKEN_EXPIRED",
-		6:  "REASON_SESSION_REVOKED",
-		7:  "REASON_PERMISSION_DENIED",
-		8:  "REASON_NOT_FOUND",
-		9:  "REASON_ALREADY_EXISTS",
-		10: "REASON_REQUEST_ID_REUSED",
-		11: "REASON_PAGE_TOKEN_INVALID",
-		12: "REASON_ETAG_MISMATCH",
-		13: "REASON_RATE_LIMITED",
-		14: "REASON_MESSAGE_TOO_LARGE",
-		15: "REASON_UNAVAILABLE",
-		16: "REASON_DEADLINE_EXCEEDED",
-		17: "REASON_CANCELLED",
-		18: "REASON_METHOD_UNKNOWN",
-		19: "REASON_OPERATION_DONE",
-		20: "REASON_CONFLICT",
+		0:   "REASON_UNSPECIFIED",
+		1:   "REASON_INTERNAL",
+		2:   "REASON_INVALID_ARGUMENT",
+		3:   "REASON_TOKEN_MISSING",
+		4:   "REASON_TOKEN_INVALID",
+		5:   "REASON_TOKEN_EXPIRED",
+		6:   "REASON_SESSION_REVOKED",
+		7:   "REASON_PERMISSION_DENIED",
+		8:   "REASON_NOT_FOUND",
+		9:   "REASON_ALREADY_EXISTS",
+		10:  "REASON_REQUEST_ID_REUSED",
+		11:  "REASON_PAGE_TOKEN_INVALID",
+		12:  "REASON_ETAG_MISMATCH",
+		13:  "REASON_RATE_LIMITED",
+		14:  "REASON_MESSAGE_TOO_LARGE",
+		15:  "REASON_UNAVAILABLE",
+		16:  "REASON_DEADLINE_EXCEEDED",
+		17:  "REASON_CANCELLED",
+		18:  "REASON_METHOD_UNKNOWN",
+		19:  "REASON_OPERATION_DONE",
+		20:  "REASON_CONFLICT",
+		100: "REASON_PASSWORD_REFUSED",
+		101: "REASON_SIGN_IN_REFUSED",
+		102: "REASON_TOO_MANY_ATTEMPTS",
+		103: "REASON_ACCOUNT_CLOSED",
+		104: "REASON_LINK_INVALID",
+		105: "REASON_LINK_EXPIRED",
+		106: "REASON_LINK_USED",
+		107: "REASON_ALREADY_REGISTERED",
+		108: "REASON_REFRESH_TOKEN_INVALID",
+		109: "REASON_REFRESH_TOKEN_REUSED",
+		110: "REASON_SESSION_EXPIRED",
+		111: "REASON_PASSWORD_WRONG",
+		112: "REASON_INVITATION_INVALID",
 	}
 	Reason_value = map[string]int32{
-		"REASON_UNSPECIFIED":        0,
-		"REASON_INTERNAL":           1,
-		"REASON_INVALID_ARGUMENT":   2,
-		"REASON_TOKEN_MISSING":      3,
-		"REASON_TOKEN_INVALID":      4,
-		"REASON_TOKEN_EXPIRED":      5,
-		"REASON_SESSION_REVOKED":    6,
-		"REASON_PERMISSION_DENIED":  7,
-		"REASON_NOT_FOUND":          8,
-		"REASON_ALREADY_EXISTS":     9,
-		"REASON_REQUEST_ID_REUSED":  10,
-		"REASON_PAGE_TOKEN_INVALID": 11,
-		"REASON_ETAG_MISMATCH":      12,
-		"REASON_RATE_LIMITED":       13,
-		"REASON_MESSAGE_TOO_LARGE":  14,
-		"REASON_UNAVAILABLE":        15,
-		"REASON_DEADLINE_EXCEEDED":  16,
-		"REASON_CANCELLED":          17,
-		"REASON_METHOD_UNKNOWN":     18,
-		"REASON_OPERATION_DONE":     19,
-		"REASON_CONFLICT":           20,
+		"REASON_UNSPECIFIED":           0,
+		"REASON_INTERNAL":              1,
+		"REASON_INVALID_ARGUMENT":      2,
+		"REASON_TOKEN_MISSING":         3,
+		"REASON_TOKEN_INVALID":         4,
+		"REASON_TOKEN_EXPIRED":         5,
+		"REASON_SESSION_REVOKED":       6,
+		"REASON_PERMISSION_DENIED":     7,
+		"REASON_NOT_FOUND":             8,
+		"REASON_ALREADY_EXISTS":        9,
+		"REASON_REQUEST_ID_REUSED":     10,
+		"REASON_PAGE_TOKEN_INVALID":    11,
+		"REASON_ETAG_MISMATCH":         12,
+		"REASON_RATE_LIMITED":          13,
+		"REASON_MESSAGE_TOO_LARGE":     14,
+		"REASON_UNAVAILABLE":           15,
+		"REASON_DEADLINE_EXCEEDED":     16,
+		"REASON_CANCELLED":             17,
+		"REASON_METHOD_UNKNOWN":        18,
+		"REASON_OPERATION_DONE":        19,
+		"REASON_CONFLICT":              20,
+		"REASON_PASSWORD_REFUSED":      100,
+		"REASON_SIGN_IN_REFUSED":       101,
+		"REASON_TOO_MANY_ATTEMPTS":     102,
+		"REASON_ACCOUNT_CLOSED":        103,
+		"REASON_LINK_INVALID":          104,
+		"REASON_LINK_EXPIRED":          105,
+		"REASON_LINK_USED":             106,
+		"REASON_ALREADY_REGISTERED":    107,
+		"REASON_REFRESH_TOKEN_INVALID": 108,
+		"REASON_REFRESH_TOKEN_REUSED":  109,
+		"REASON_SESSION_EXPIRED":       110,
+		"REASON_PASSWORD_WRONG":        111,
+		"REASON_INVITATION_INVALID":    112,
 	}
 )
 
@@ -176,7 +229,7 @@ var File_kontor_common_v1_reason_proto protoreflect.FileDescriptor
 
 const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xae\x05\n" +
+	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xee\b\n" +
 	"\x06Reason\x12\x1c\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x1a\x04\xd0\xf3\x18\x02\x12\x19\n" +
 	"\x0fREASON_INTERNAL\x10\x01\x1a\x04\xd0\xf3\x18\r\x12!\n" +
@@ -201,7 +254,20 @@ const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\x15REASON_METHOD_UNKNOWN\x10\x12\x1a\x04\xd0\xf3\x18\f\x12\x1f\n" +
 	"\x15REASON_OPERATION_DONE\x10\x13\x1a\x04\xd0\xf3\x18\t\x12\x19\n" +
 	"\x0fREASON_CONFLICT\x10\x14\x1a\x04\xd0\xf3\x18\n" +
-	":I\n" +
+	"\x12!\n" +
+	"\x17REASON_PASSWORD_REFUSED\x10d\x1a\x04\xd0\xf3\x18\x03\x12 \n" +
+	"\x16REASON_SIGN_IN_REFUSED\x10e\x1a\x04\xd0\xf3\x18\x10\x12\"\n" +
+	"\x18REASON_TOO_MANY_ATTEMPTS\x10f\x1a\x04\xd0\xf3\x18\b\x12\x1f\n" +
+	"\x15REASON_ACCOUNT_CLOSED\x10g\x1a\x04\xd0\xf3\x18\t\x12\x1d\n" +
+	"\x13REASON_LINK_INVALID\x10h\x1a\x04\xd0\xf3\x18\x03\x12\x1d\n" +
+	"\x13REASON_LINK_EXPIRED\x10i\x1a\x04\xd0\xf3\x18\t\x12\x1a\n" +
+	"\x10REASON_LINK_USED\x10j\x1a\x04\xd0\xf3\x18\t\x12#\n" +
+	"\x19REASON_ALREADY_REGISTERED\x10k\x1a\x04\xd0\xf3\x18\x06\x12&\n" +
+	"\x1cREASON_REFRESH_TOKEN_INVALID\x10l\x1a\x04\xd0\xf3\x18\x10\x12%\n" +
+	"\x1bREASON_REFRESH_TOKEN_REUSED\x10m\x1a\x04\xd0\xf3\x18\x10\x12 \n" +
+	"\x16REASON_SESSION_EXPIRED\x10n\x1a\x04\xd0\xf3\x18\x10\x12\x1f\n" +
+	"\x15REASON_PASSWORD_WRONG\x10o\x1a\x04\xd0\xf3\x18\x03\x12#\n" +
+	"\x19REASON_INVITATION_INVALID\x10p\x1a\x04\xd0\xf3\x18\t:I\n" +
 	"\x04code\x12!.google.protobuf.EnumValueOptions\x18\xba\x8e\x03 \x01(\x0e2\x10.google.rpc.CodeR\x04codeB\xbd\x01\n" +
 	"\x14com.kontor.common.v1B\vReasonProtoP\x01Z6kontor.internal/proto/gen/go/kontor/common/v1;commonv1\xa2\x02\x03KCX\xaa\x02\x10Kontor.Common.V1\xca\x02\x10Kontor\\Common\\V1\xe2\x02\x1cKontor\\Common\\V1\\GPBMetadata\xea\x02\x12Kontor::Common::V1b\x06proto3"
 
