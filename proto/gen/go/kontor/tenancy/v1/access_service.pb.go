@@ -90,7 +90,9 @@ type ResolveAccessResponse struct {
 	// Permissions in the whole scope: for a subscriber, they hold in all its companies too.
 	Permissions []v1.Permission `protobuf:"varint,3,rep,packed,name=permissions,proto3,enum=kontor.auth.v1.Permission" json:"permissions,omitempty"`
 	// Permissions in single companies, on top.
-	Companies     []*CompanyAccess `protobuf:"bytes,4,rep,name=companies,proto3" json:"companies,omitempty"`
+	Companies []*CompanyAccess `protobuf:"bytes,4,rep,name=companies,proto3" json:"companies,omitempty"`
+	// Whom to ask for more: the owner's full name, or e-mail without one (H8); only for members.
+	Administrator string `protobuf:"bytes,5,opt,name=administrator,proto3" json:"administrator,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -151,6 +153,13 @@ func (x *ResolveAccessResponse) GetCompanies() []*CompanyAccess {
 		return x.Companies
 	}
 	return nil
+}
+
+func (x *ResolveAccessResponse) GetAdministrator() string {
+	if x != nil {
+		return x.Administrator
+	}
+	return ""
 }
 
 // Permissions in one company.
@@ -408,12 +417,13 @@ const file_kontor_tenancy_v1_access_service_proto_rawDesc = "" +
 	"&kontor/tenancy/v1/access_service.proto\x12\x11kontor.tenancy.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fkontor/auth/v1/permission.proto\x1a\x19kontor/auth/v1/rule.proto\"Z\n" +
 	"\x14ResolveAccessRequest\x12#\n" +
 	"\aaccount\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\aaccount\x12\x1d\n" +
-	"\x05scope\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\x05scope\"\xc3\x01\n" +
+	"\x05scope\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\x05scope\"\xe9\x01\n" +
 	"\x15ResolveAccessResponse\x12\x14\n" +
 	"\x05staff\x18\x01 \x01(\bR\x05staff\x12\x16\n" +
 	"\x06member\x18\x02 \x01(\bR\x06member\x12<\n" +
 	"\vpermissions\x18\x03 \x03(\x0e2\x1a.kontor.auth.v1.PermissionR\vpermissions\x12>\n" +
-	"\tcompanies\x18\x04 \x03(\v2 .kontor.tenancy.v1.CompanyAccessR\tcompanies\"g\n" +
+	"\tcompanies\x18\x04 \x03(\v2 .kontor.tenancy.v1.CompanyAccessR\tcompanies\x12$\n" +
+	"\radministrator\x18\x05 \x01(\tR\radministrator\"g\n" +
 	"\rCompanyAccess\x12\x18\n" +
 	"\acompany\x18\x01 \x01(\tR\acompany\x12<\n" +
 	"\vpermissions\x18\x02 \x03(\x0e2\x1a.kontor.auth.v1.PermissionR\vpermissions\"\xb6\x01\n" +
