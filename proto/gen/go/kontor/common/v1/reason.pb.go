@@ -101,6 +101,45 @@ const (
 	Reason_REASON_PASSWORD_WRONG Reason = 111
 	// The invitation is over, or its secret is not right; ask for a new one.
 	Reason_REASON_INVITATION_INVALID Reason = 112
+	// Only the owner of `subscriber` may do this; `administrator` is whom to ask.
+	Reason_REASON_OWNER_ONLY Reason = 300
+	// The owner can't be excluded, limited, or left without rights; hand the ownership over first.
+	Reason_REASON_OWNER_STAYS Reason = 301
+	// The ownership can only be offered to another member who has access without an end date.
+	Reason_REASON_OWNERSHIP_NEEDS_MEMBER Reason = 302
+	// No offer of the ownership waits for the caller.
+	Reason_REASON_OWNERSHIP_NOT_OFFERED Reason = 303
+	// The owner's e-mail is not confirmed; invitations wait for that.
+	Reason_REASON_OWNER_EMAIL_UNCONFIRMED Reason = 304
+	// Nobody offers the region `region`; `regions` are there.
+	Reason_REASON_REGION_UNKNOWN Reason = 305
+	// There is no role `role` that can be given in `scope`: `subscriber` or `company`.
+	Reason_REASON_ROLE_UNKNOWN Reason = 306
+	// The account with `email` is a member already: `member`.
+	Reason_REASON_ALREADY_MEMBER Reason = 307
+	// The subscriber's own conditions don't hold: `conditions` are the keys of those that fail, `remedies` what mends
+	// them, and the text says why in words: `why`.
+	Reason_REASON_RIGHT_MISSING Reason = 308
+	// No invitation has this link.
+	Reason_REASON_INVITATION_UNKNOWN Reason = 309
+	// The invitation's 7 days passed at `expire_time`; ask `inviter` for another.
+	Reason_REASON_INVITATION_EXPIRED Reason = 310
+	// The invitation was taken back.
+	Reason_REASON_INVITATION_WITHDRAWN Reason = 311
+	// A later invitation to the same e-mail took its place; use that one's link.
+	Reason_REASON_INVITATION_REPLACED Reason = 312
+	// The invitation was accepted already.
+	Reason_REASON_INVITATION_ACCEPTED Reason = 313
+	// The membership has ended or the member was excluded; invite the person anew.
+	Reason_REASON_MEMBER_EXCLUDED Reason = 314
+	// The account is a technical one, which can't be a member.
+	Reason_REASON_ACCOUNT_TECHNICAL Reason = 315
+	// The one-time token of the first member of staff is wrong.
+	Reason_REASON_STAFF_TOKEN_WRONG Reason = 316
+	// The first member of staff is there already; ask one of the staff.
+	Reason_REASON_STAFF_CLAIMED Reason = 317
+	// The last member of staff can't be removed.
+	Reason_REASON_LAST_STAFF Reason = 318
 )
 
 // Enum value maps for Reason.
@@ -140,42 +179,80 @@ var (
 		110: "REASON_SESSION_EXPIRED",
 		111: "REASON_PASSWORD_WRONG",
 		112: "REASON_INVITATION_INVALID",
+		300: "REASON_OWNER_ONLY",
+		301: "REASON_OWNER_STAYS",
+		302: "REASON_OWNERSHIP_NEEDS_MEMBER",
+		303: "REASON_OWNERSHIP_NOT_OFFERED",
+		304: "REASON_OWNER_EMAIL_UNCONFIRMED",
+		305: "REASON_REGION_UNKNOWN",
+		306: "REASON_ROLE_UNKNOWN",
+		307: "REASON_ALREADY_MEMBER",
+		308: "REASON_RIGHT_MISSING",
+		309: "REASON_INVITATION_UNKNOWN",
+		310: "REASON_INVITATION_EXPIRED",
+		311: "REASON_INVITATION_WITHDRAWN",
+		312: "REASON_INVITATION_REPLACED",
+		313: "REASON_INVITATION_ACCEPTED",
+		314: "REASON_MEMBER_EXCLUDED",
+		315: "REASON_ACCOUNT_TECHNICAL",
+		316: "REASON_STAFF_TOKEN_WRONG",
+		317: "REASON_STAFF_CLAIMED",
+		318: "REASON_LAST_STAFF",
 	}
 	Reason_value = map[string]int32{
-		"REASON_UNSPECIFIED":           0,
-		"REASON_INTERNAL":              1,
-		"REASON_INVALID_ARGUMENT":      2,
-		"REASON_TOKEN_MISSING":         3,
-		"REASON_TOKEN_INVALID":         4,
-		"REASON_TOKEN_EXPIRED":         5,
-		"REASON_SESSION_REVOKED":       6,
-		"REASON_PERMISSION_DENIED":     7,
-		"REASON_NOT_FOUND":             8,
-		"REASON_ALREADY_EXISTS":        9,
-		"REASON_REQUEST_ID_REUSED":     10,
-		"REASON_PAGE_TOKEN_INVALID":    11,
-		"REASON_ETAG_MISMATCH":         12,
-		"REASON_RATE_LIMITED":          13,
-		"REASON_MESSAGE_TOO_LARGE":     14,
-		"REASON_UNAVAILABLE":           15,
-		"REASON_DEADLINE_EXCEEDED":     16,
-		"REASON_CANCELLED":             17,
-		"REASON_METHOD_UNKNOWN":        18,
-		"REASON_OPERATION_DONE":        19,
-		"REASON_CONFLICT":              20,
-		"REASON_PASSWORD_REFUSED":      100,
-		"REASON_SIGN_IN_REFUSED":       101,
-		"REASON_TOO_MANY_ATTEMPTS":     102,
-		"REASON_ACCOUNT_CLOSED":        103,
-		"REASON_LINK_INVALID":          104,
-		"REASON_LINK_EXPIRED":          105,
-		"REASON_LINK_USED":             106,
-		"REASON_ALREADY_REGISTERED":    107,
-		"REASON_REFRESH_TOKEN_INVALID": 108,
-		"REASON_REFRESH_TOKEN_REUSED":  109,
-		"REASON_SESSION_EXPIRED":       110,
-		"REASON_PASSWORD_WRONG":        111,
-		"REASON_INVITATION_INVALID":    112,
+		"REASON_UNSPECIFIED":             0,
+		"REASON_INTERNAL":                1,
+		"REASON_INVALID_ARGUMENT":        2,
+		"REASON_TOKEN_MISSING":           3,
+		"REASON_TOKEN_INVALID":           4,
+		"REASON_TOKEN_EXPIRED":           5,
+		"REASON_SESSION_REVOKED":         6,
+		"REASON_PERMISSION_DENIED":       7,
+		"REASON_NOT_FOUND":               8,
+		"REASON_ALREADY_EXISTS":          9,
+		"REASON_REQUEST_ID_REUSED":       10,
+		"REASON_PAGE_TOKEN_INVALID":      11,
+		"REASON_ETAG_MISMATCH":           12,
+		"REASON_RATE_LIMITED":            13,
+		"REASON_MESSAGE_TOO_LARGE":       14,
+		"REASON_UNAVAILABLE":             15,
+		"REASON_DEADLINE_EXCEEDED":       16,
+		"REASON_CANCELLED":               17,
+		"REASON_METHOD_UNKNOWN":          18,
+		"REASON_OPERATION_DONE":          19,
+		"REASON_CONFLICT":                20,
+		"REASON_PASSWORD_REFUSED":        100,
+		"REASON_SIGN_IN_REFUSED":         101,
+		"REASON_TOO_MANY_ATTEMPTS":       102,
+		"REASON_ACCOUNT_CLOSED":          103,
+		"REASON_LINK_INVALID":            104,
+		"REASON_LINK_EXPIRED":            105,
+		"REASON_LINK_USED":               106,
+		"REASON_ALREADY_REGISTERED":      107,
+		"REASON_REFRESH_TOKEN_INVALID":   108,
+		"REASON_REFRESH_TOKEN_REUSED":    109,
+		"REASON_SESSION_EXPIRED":         110,
+		"REASON_PASSWORD_WRONG":          111,
+		"REASON_INVITATION_INVALID":      112,
+		"REASON_OWNER_ONLY":              300,
+		"REASON_OWNER_STAYS":             301,
+		"REASON_OWNERSHIP_NEEDS_MEMBER":  302,
+		"REASON_OWNERSHIP_NOT_OFFERED":   303,
+		"REASON_OWNER_EMAIL_UNCONFIRMED": 304,
+		"REASON_REGION_UNKNOWN":          305,
+		"REASON_ROLE_UNKNOWN":            306,
+		"REASON_ALREADY_MEMBER":          307,
+		"REASON_RIGHT_MISSING":           308,
+		"REASON_INVITATION_UNKNOWN":      309,
+		"REASON_INVITATION_EXPIRED":      310,
+		"REASON_INVITATION_WITHDRAWN":    311,
+		"REASON_INVITATION_REPLACED":     312,
+		"REASON_INVITATION_ACCEPTED":     313,
+		"REASON_MEMBER_EXCLUDED":         314,
+		"REASON_ACCOUNT_TECHNICAL":       315,
+		"REASON_STAFF_TOKEN_WRONG":       316,
+		"REASON_STAFF_CLAIMED":           317,
+		"REASON_LAST_STAFF":              318,
 	}
 )
 
@@ -229,7 +306,7 @@ var File_kontor_common_v1_reason_proto protoreflect.FileDescriptor
 
 const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xee\b\n" +
+	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\x9c\x0e\n" +
 	"\x06Reason\x12\x1c\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x1a\x04\xd0\xf3\x18\x02\x12\x19\n" +
 	"\x0fREASON_INTERNAL\x10\x01\x1a\x04\xd0\xf3\x18\r\x12!\n" +
@@ -267,7 +344,26 @@ const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\x1bREASON_REFRESH_TOKEN_REUSED\x10m\x1a\x04\xd0\xf3\x18\x10\x12 \n" +
 	"\x16REASON_SESSION_EXPIRED\x10n\x1a\x04\xd0\xf3\x18\x10\x12\x1f\n" +
 	"\x15REASON_PASSWORD_WRONG\x10o\x1a\x04\xd0\xf3\x18\x03\x12#\n" +
-	"\x19REASON_INVITATION_INVALID\x10p\x1a\x04\xd0\xf3\x18\t:I\n" +
+	"\x19REASON_INVITATION_INVALID\x10p\x1a\x04\xd0\xf3\x18\t\x12\x1c\n" +
+	"\x11REASON_OWNER_ONLY\x10\xac\x02\x1a\x04\xd0\xf3\x18\a\x12\x1d\n" +
+	"\x12REASON_OWNER_STAYS\x10\xad\x02\x1a\x04\xd0\xf3\x18\t\x12(\n" +
+	"\x1dREASON_OWNERSHIP_NEEDS_MEMBER\x10\xae\x02\x1a\x04\xd0\xf3\x18\t\x12'\n" +
+	"\x1cREASON_OWNERSHIP_NOT_OFFERED\x10\xaf\x02\x1a\x04\xd0\xf3\x18\t\x12)\n" +
+	"\x1eREASON_OWNER_EMAIL_UNCONFIRMED\x10\xb0\x02\x1a\x04\xd0\xf3\x18\t\x12 \n" +
+	"\x15REASON_REGION_UNKNOWN\x10\xb1\x02\x1a\x04\xd0\xf3\x18\x03\x12\x1e\n" +
+	"\x13REASON_ROLE_UNKNOWN\x10\xb2\x02\x1a\x04\xd0\xf3\x18\x03\x12 \n" +
+	"\x15REASON_ALREADY_MEMBER\x10\xb3\x02\x1a\x04\xd0\xf3\x18\x06\x12\x1f\n" +
+	"\x14REASON_RIGHT_MISSING\x10\xb4\x02\x1a\x04\xd0\xf3\x18\t\x12$\n" +
+	"\x19REASON_INVITATION_UNKNOWN\x10\xb5\x02\x1a\x04\xd0\xf3\x18\x05\x12$\n" +
+	"\x19REASON_INVITATION_EXPIRED\x10\xb6\x02\x1a\x04\xd0\xf3\x18\t\x12&\n" +
+	"\x1bREASON_INVITATION_WITHDRAWN\x10\xb7\x02\x1a\x04\xd0\xf3\x18\t\x12%\n" +
+	"\x1aREASON_INVITATION_REPLACED\x10\xb8\x02\x1a\x04\xd0\xf3\x18\t\x12%\n" +
+	"\x1aREASON_INVITATION_ACCEPTED\x10\xb9\x02\x1a\x04\xd0\xf3\x18\t\x12!\n" +
+	"\x16REASON_MEMBER_EXCLUDED\x10\xba\x02\x1a\x04\xd0\xf3\x18\t\x12#\n" +
+	"\x18REASON_ACCOUNT_TECHNICAL\x10\xbb\x02\x1a\x04\xd0\xf3\x18\t\x12#\n" +
+	"\x18REASON_STAFF_TOKEN_WRONG\x10\xbc\x02\x1a\x04\xd0\xf3\x18\a\x12\x1f\n" +
+	"\x14REASON_STAFF_CLAIMED\x10\xbd\x02\x1a\x04\xd0\xf3\x18\t\x12\x1c\n" +
+	"\x11REASON_LAST_STAFF\x10\xbe\x02\x1a\x04\xd0\xf3\x18\t:I\n" +
 	"\x04code\x12!.google.protobuf.EnumValueOptions\x18\xba\x8e\x03 \x01(\x0e2\x10.google.rpc.CodeR\x04codeB\xbd\x01\n" +
 	"\x14com.kontor.common.v1B\vReasonProtoP\x01Z6kontor.internal/proto/gen/go/kontor/common/v1;commonv1\xa2\x02\x03KCX\xaa\x02\x10Kontor.Common.V1\xca\x02\x10Kontor\\Common\\V1\xe2\x02\x1cKontor\\Common\\V1\\GPBMetadata\xea\x02\x12Kontor::Common::V1b\x06proto3"
 

@@ -118,6 +118,98 @@ func (x *LookupSubscriberResponse) GetSubscriber() *Subscriber {
 	return nil
 }
 
+// Names an account.
+type ListOwnedSubscribersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `accounts/A`.
+	Account       string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOwnedSubscribersRequest) Reset() {
+	*x = ListOwnedSubscribersRequest{}
+	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOwnedSubscribersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOwnedSubscribersRequest) ProtoMessage() {}
+
+func (x *ListOwnedSubscribersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOwnedSubscribersRequest.ProtoReflect.Descriptor instead.
+func (*ListOwnedSubscribersRequest) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_directory_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *ListOwnedSubscribersRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+// What it owns.
+type ListOwnedSubscribersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The subscribers, oldest first; 100 at the most.
+	Subscribers   []*Subscriber `protobuf:"bytes,1,rep,name=subscribers,proto3" json:"subscribers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOwnedSubscribersResponse) Reset() {
+	*x = ListOwnedSubscribersResponse{}
+	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOwnedSubscribersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOwnedSubscribersResponse) ProtoMessage() {}
+
+func (x *ListOwnedSubscribersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOwnedSubscribersResponse.ProtoReflect.Descriptor instead.
+func (*ListOwnedSubscribersResponse) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_directory_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ListOwnedSubscribersResponse) GetSubscribers() []*Subscriber {
+	if x != nil {
+		return x.Subscribers
+	}
+	return nil
+}
+
 // Names a company.
 type LookupCompanyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -129,7 +221,7 @@ type LookupCompanyRequest struct {
 
 func (x *LookupCompanyRequest) Reset() {
 	*x = LookupCompanyRequest{}
-	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[2]
+	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -141,7 +233,7 @@ func (x *LookupCompanyRequest) String() string {
 func (*LookupCompanyRequest) ProtoMessage() {}
 
 func (x *LookupCompanyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[2]
+	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -154,7 +246,7 @@ func (x *LookupCompanyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupCompanyRequest.ProtoReflect.Descriptor instead.
 func (*LookupCompanyRequest) Descriptor() ([]byte, []int) {
-	return file_kontor_tenancy_v1_directory_service_proto_rawDescGZIP(), []int{2}
+	return file_kontor_tenancy_v1_directory_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *LookupCompanyRequest) GetName() string {
@@ -175,7 +267,7 @@ type LookupCompanyResponse struct {
 
 func (x *LookupCompanyResponse) Reset() {
 	*x = LookupCompanyResponse{}
-	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[3]
+	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -187,7 +279,7 @@ func (x *LookupCompanyResponse) String() string {
 func (*LookupCompanyResponse) ProtoMessage() {}
 
 func (x *LookupCompanyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[3]
+	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -200,7 +292,7 @@ func (x *LookupCompanyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupCompanyResponse.ProtoReflect.Descriptor instead.
 func (*LookupCompanyResponse) Descriptor() ([]byte, []int) {
-	return file_kontor_tenancy_v1_directory_service_proto_rawDescGZIP(), []int{3}
+	return file_kontor_tenancy_v1_directory_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *LookupCompanyResponse) GetCompany() *Company {
@@ -223,7 +315,7 @@ type ScanCompaniesRequest struct {
 
 func (x *ScanCompaniesRequest) Reset() {
 	*x = ScanCompaniesRequest{}
-	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[4]
+	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -235,7 +327,7 @@ func (x *ScanCompaniesRequest) String() string {
 func (*ScanCompaniesRequest) ProtoMessage() {}
 
 func (x *ScanCompaniesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[4]
+	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -248,7 +340,7 @@ func (x *ScanCompaniesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanCompaniesRequest.ProtoReflect.Descriptor instead.
 func (*ScanCompaniesRequest) Descriptor() ([]byte, []int) {
-	return file_kontor_tenancy_v1_directory_service_proto_rawDescGZIP(), []int{4}
+	return file_kontor_tenancy_v1_directory_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ScanCompaniesRequest) GetPageSize() int32 {
@@ -278,7 +370,7 @@ type ScanCompaniesResponse struct {
 
 func (x *ScanCompaniesResponse) Reset() {
 	*x = ScanCompaniesResponse{}
-	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[5]
+	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -290,7 +382,7 @@ func (x *ScanCompaniesResponse) String() string {
 func (*ScanCompaniesResponse) ProtoMessage() {}
 
 func (x *ScanCompaniesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[5]
+	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -303,7 +395,7 @@ func (x *ScanCompaniesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanCompaniesResponse.ProtoReflect.Descriptor instead.
 func (*ScanCompaniesResponse) Descriptor() ([]byte, []int) {
-	return file_kontor_tenancy_v1_directory_service_proto_rawDescGZIP(), []int{5}
+	return file_kontor_tenancy_v1_directory_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ScanCompaniesResponse) GetCompanies() []*Company {
@@ -331,7 +423,7 @@ type LookupInvitationRequest struct {
 
 func (x *LookupInvitationRequest) Reset() {
 	*x = LookupInvitationRequest{}
-	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[6]
+	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -343,7 +435,7 @@ func (x *LookupInvitationRequest) String() string {
 func (*LookupInvitationRequest) ProtoMessage() {}
 
 func (x *LookupInvitationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[6]
+	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -356,7 +448,7 @@ func (x *LookupInvitationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupInvitationRequest.ProtoReflect.Descriptor instead.
 func (*LookupInvitationRequest) Descriptor() ([]byte, []int) {
-	return file_kontor_tenancy_v1_directory_service_proto_rawDescGZIP(), []int{6}
+	return file_kontor_tenancy_v1_directory_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *LookupInvitationRequest) GetToken() string {
@@ -381,7 +473,7 @@ type LookupInvitationResponse struct {
 
 func (x *LookupInvitationResponse) Reset() {
 	*x = LookupInvitationResponse{}
-	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[7]
+	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -393,7 +485,7 @@ func (x *LookupInvitationResponse) String() string {
 func (*LookupInvitationResponse) ProtoMessage() {}
 
 func (x *LookupInvitationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[7]
+	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -406,7 +498,7 @@ func (x *LookupInvitationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupInvitationResponse.ProtoReflect.Descriptor instead.
 func (*LookupInvitationResponse) Descriptor() ([]byte, []int) {
-	return file_kontor_tenancy_v1_directory_service_proto_rawDescGZIP(), []int{7}
+	return file_kontor_tenancy_v1_directory_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *LookupInvitationResponse) GetInvitation() string {
@@ -441,7 +533,7 @@ type GetInvitationLinkRequest struct {
 
 func (x *GetInvitationLinkRequest) Reset() {
 	*x = GetInvitationLinkRequest{}
-	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[8]
+	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -453,7 +545,7 @@ func (x *GetInvitationLinkRequest) String() string {
 func (*GetInvitationLinkRequest) ProtoMessage() {}
 
 func (x *GetInvitationLinkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[8]
+	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -466,7 +558,7 @@ func (x *GetInvitationLinkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInvitationLinkRequest.ProtoReflect.Descriptor instead.
 func (*GetInvitationLinkRequest) Descriptor() ([]byte, []int) {
-	return file_kontor_tenancy_v1_directory_service_proto_rawDescGZIP(), []int{8}
+	return file_kontor_tenancy_v1_directory_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *GetInvitationLinkRequest) GetName() string {
@@ -494,14 +586,19 @@ type GetInvitationLinkResponse struct {
 	// The letter's language, BCP 47.
 	Language string `protobuf:"bytes,7,opt,name=language,proto3" json:"language,omitempty"`
 	// The inviter's own words in the letter; may be empty.
-	Message       string `protobuf:"bytes,8,opt,name=message,proto3" json:"message,omitempty"`
+	Message string `protobuf:"bytes,8,opt,name=message,proto3" json:"message,omitempty"`
+	// The letter's subject, in its language; what the author saw beforehand.
+	Subject string `protobuf:"bytes,9,opt,name=subject,proto3" json:"subject,omitempty"`
+	// The letter's text, in its language; what the author saw beforehand. Plain
+	// text, paragraphs parted by an empty line; the link comes below it.
+	Body          string `protobuf:"bytes,10,opt,name=body,proto3" json:"body,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetInvitationLinkResponse) Reset() {
 	*x = GetInvitationLinkResponse{}
-	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[9]
+	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -513,7 +610,7 @@ func (x *GetInvitationLinkResponse) String() string {
 func (*GetInvitationLinkResponse) ProtoMessage() {}
 
 func (x *GetInvitationLinkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[9]
+	mi := &file_kontor_tenancy_v1_directory_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -526,7 +623,7 @@ func (x *GetInvitationLinkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetInvitationLinkResponse.ProtoReflect.Descriptor instead.
 func (*GetInvitationLinkResponse) Descriptor() ([]byte, []int) {
-	return file_kontor_tenancy_v1_directory_service_proto_rawDescGZIP(), []int{9}
+	return file_kontor_tenancy_v1_directory_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *GetInvitationLinkResponse) GetToken() string {
@@ -585,6 +682,20 @@ func (x *GetInvitationLinkResponse) GetMessage() string {
 	return ""
 }
 
+func (x *GetInvitationLinkResponse) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *GetInvitationLinkResponse) GetBody() string {
+	if x != nil {
+		return x.Body
+	}
+	return ""
+}
+
 var File_kontor_tenancy_v1_directory_service_proto protoreflect.FileDescriptor
 
 const file_kontor_tenancy_v1_directory_service_proto_rawDesc = "" +
@@ -595,7 +706,11 @@ const file_kontor_tenancy_v1_directory_service_proto_rawDesc = "" +
 	"\x18LookupSubscriberResponse\x12=\n" +
 	"\n" +
 	"subscriber\x18\x01 \x01(\v2\x1d.kontor.tenancy.v1.SubscriberR\n" +
-	"subscriber\"6\n" +
+	"subscriber\"B\n" +
+	"\x1bListOwnedSubscribersRequest\x12#\n" +
+	"\aaccount\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\aaccount\"_\n" +
+	"\x1cListOwnedSubscribersResponse\x12?\n" +
+	"\vsubscribers\x18\x01 \x03(\v2\x1d.kontor.tenancy.v1.SubscriberR\vsubscribers\"6\n" +
 	"\x14LookupCompanyRequest\x12\x1e\n" +
 	"\x04name\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\"M\n" +
@@ -620,7 +735,7 @@ const file_kontor_tenancy_v1_directory_service_proto_rawDesc = "" +
 	"\tfull_name\x18\x03 \x01(\tR\bfullName\":\n" +
 	"\x18GetInvitationLinkRequest\x12\x1e\n" +
 	"\x04name\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\"\x9c\x02\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\"\xca\x02\n" +
 	"\x19GetInvitationLinkResponse\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x12\x14\n" +
 	"\x05email\x18\x02 \x01(\tR\x05email\x12\x1b\n" +
@@ -630,14 +745,20 @@ const file_kontor_tenancy_v1_directory_service_proto_rawDesc = "" +
 	"\vexpire_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x12\x1a\n" +
 	"\blanguage\x18\a \x01(\tR\blanguage\x12\x18\n" +
-	"\amessage\x18\b \x01(\tR\amessage2\xe4\x05\n" +
+	"\amessage\x18\b \x01(\tR\amessage\x12\x18\n" +
+	"\asubject\x18\t \x01(\tR\asubject\x12\x12\n" +
+	"\x04body\x18\n" +
+	" \x01(\tR\x04body2\xf0\x06\n" +
 	"\x10DirectoryService\x12\xa8\x01\n" +
 	"\x10LookupSubscriber\x12*.kontor.tenancy.v1.LookupSubscriberRequest\x1a+.kontor.tenancy.v1.LookupSubscriberResponse\";\xca\xf3\x187\"5\n" +
 	"\bidentity\n" +
 	"\tlicensing\n" +
 	"\bexchange\n" +
 	"\x06backup\n" +
-	"\fnotification\x12\x9f\x01\n" +
+	"\fnotification\x12\x89\x01\n" +
+	"\x14ListOwnedSubscribers\x12..kontor.tenancy.v1.ListOwnedSubscribersRequest\x1a/.kontor.tenancy.v1.ListOwnedSubscribersResponse\"\x10\xca\xf3\x18\f\"\n" +
+	"\n" +
+	"\bidentity\x12\x9f\x01\n" +
 	"\rLookupCompany\x12'.kontor.tenancy.v1.LookupCompanyRequest\x1a(.kontor.tenancy.v1.LookupCompanyResponse\";\xca\xf3\x187\"5\n" +
 	"\bidentity\n" +
 	"\tlicensing\n" +
@@ -666,42 +787,47 @@ func file_kontor_tenancy_v1_directory_service_proto_rawDescGZIP() []byte {
 	return file_kontor_tenancy_v1_directory_service_proto_rawDescData
 }
 
-var file_kontor_tenancy_v1_directory_service_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_kontor_tenancy_v1_directory_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_kontor_tenancy_v1_directory_service_proto_goTypes = []any{
-	(*LookupSubscriberRequest)(nil),   // 0: kontor.tenancy.v1.LookupSubscriberRequest
-	(*LookupSubscriberResponse)(nil),  // 1: kontor.tenancy.v1.LookupSubscriberResponse
-	(*LookupCompanyRequest)(nil),      // 2: kontor.tenancy.v1.LookupCompanyRequest
-	(*LookupCompanyResponse)(nil),     // 3: kontor.tenancy.v1.LookupCompanyResponse
-	(*ScanCompaniesRequest)(nil),      // 4: kontor.tenancy.v1.ScanCompaniesRequest
-	(*ScanCompaniesResponse)(nil),     // 5: kontor.tenancy.v1.ScanCompaniesResponse
-	(*LookupInvitationRequest)(nil),   // 6: kontor.tenancy.v1.LookupInvitationRequest
-	(*LookupInvitationResponse)(nil),  // 7: kontor.tenancy.v1.LookupInvitationResponse
-	(*GetInvitationLinkRequest)(nil),  // 8: kontor.tenancy.v1.GetInvitationLinkRequest
-	(*GetInvitationLinkResponse)(nil), // 9: kontor.tenancy.v1.GetInvitationLinkResponse
-	(*Subscriber)(nil),                // 10: kontor.tenancy.v1.Subscriber
-	(*Company)(nil),                   // 11: kontor.tenancy.v1.Company
-	(*timestamppb.Timestamp)(nil),     // 12: google.protobuf.Timestamp
+	(*LookupSubscriberRequest)(nil),      // 0: kontor.tenancy.v1.LookupSubscriberRequest
+	(*LookupSubscriberResponse)(nil),     // 1: kontor.tenancy.v1.LookupSubscriberResponse
+	(*ListOwnedSubscribersRequest)(nil),  // 2: kontor.tenancy.v1.ListOwnedSubscribersRequest
+	(*ListOwnedSubscribersResponse)(nil), // 3: kontor.tenancy.v1.ListOwnedSubscribersResponse
+	(*LookupCompanyRequest)(nil),         // 4: kontor.tenancy.v1.LookupCompanyRequest
+	(*LookupCompanyResponse)(nil),        // 5: kontor.tenancy.v1.LookupCompanyResponse
+	(*ScanCompaniesRequest)(nil),         // 6: kontor.tenancy.v1.ScanCompaniesRequest
+	(*ScanCompaniesResponse)(nil),        // 7: kontor.tenancy.v1.ScanCompaniesResponse
+	(*LookupInvitationRequest)(nil),      // 8: kontor.tenancy.v1.LookupInvitationRequest
+	(*LookupInvitationResponse)(nil),     // 9: kontor.tenancy.v1.LookupInvitationResponse
+	(*GetInvitationLinkRequest)(nil),     // 10: kontor.tenancy.v1.GetInvitationLinkRequest
+	(*GetInvitationLinkResponse)(nil),    // 11: kontor.tenancy.v1.GetInvitationLinkResponse
+	(*Subscriber)(nil),                   // 12: kontor.tenancy.v1.Subscriber
+	(*Company)(nil),                      // 13: kontor.tenancy.v1.Company
+	(*timestamppb.Timestamp)(nil),        // 14: google.protobuf.Timestamp
 }
 var file_kontor_tenancy_v1_directory_service_proto_depIdxs = []int32{
-	10, // 0: kontor.tenancy.v1.LookupSubscriberResponse.subscriber:type_name -> kontor.tenancy.v1.Subscriber
-	11, // 1: kontor.tenancy.v1.LookupCompanyResponse.company:type_name -> kontor.tenancy.v1.Company
-	11, // 2: kontor.tenancy.v1.ScanCompaniesResponse.companies:type_name -> kontor.tenancy.v1.Company
-	12, // 3: kontor.tenancy.v1.GetInvitationLinkResponse.expire_time:type_name -> google.protobuf.Timestamp
-	0,  // 4: kontor.tenancy.v1.DirectoryService.LookupSubscriber:input_type -> kontor.tenancy.v1.LookupSubscriberRequest
-	2,  // 5: kontor.tenancy.v1.DirectoryService.LookupCompany:input_type -> kontor.tenancy.v1.LookupCompanyRequest
-	4,  // 6: kontor.tenancy.v1.DirectoryService.ScanCompanies:input_type -> kontor.tenancy.v1.ScanCompaniesRequest
-	6,  // 7: kontor.tenancy.v1.DirectoryService.LookupInvitation:input_type -> kontor.tenancy.v1.LookupInvitationRequest
-	8,  // 8: kontor.tenancy.v1.DirectoryService.GetInvitationLink:input_type -> kontor.tenancy.v1.GetInvitationLinkRequest
-	1,  // 9: kontor.tenancy.v1.DirectoryService.LookupSubscriber:output_type -> kontor.tenancy.v1.LookupSubscriberResponse
-	3,  // 10: kontor.tenancy.v1.DirectoryService.LookupCompany:output_type -> kontor.tenancy.v1.LookupCompanyResponse
-	5,  // 11: kontor.tenancy.v1.DirectoryService.ScanCompanies:output_type -> kontor.tenancy.v1.ScanCompaniesResponse
-	7,  // 12: kontor.tenancy.v1.DirectoryService.LookupInvitation:output_type -> kontor.tenancy.v1.LookupInvitationResponse
-	9,  // 13: kontor.tenancy.v1.DirectoryService.GetInvitationLink:output_type -> kontor.tenancy.v1.GetInvitationLinkResponse
-	9,  // [9:14] is the sub-list for method output_type
-	4,  // [4:9] is the sub-list for method input_type
-	4,  // [4:4] is the sub-list for extension type_name
-	4,  // [4:4] is the sub-list for extension extendee
-	0,  // [0:4] is the sub-list for field type_name
+	12, // 0: kontor.tenancy.v1.LookupSubscriberResponse.subscriber:type_name -> kontor.tenancy.v1.Subscriber
+	12, // 1: kontor.tenancy.v1.ListOwnedSubscribersResponse.subscribers:type_name -> kontor.tenancy.v1.Subscriber
+	13, // 2: kontor.tenancy.v1.LookupCompanyResponse.company:type_name -> kontor.tenancy.v1.Company
+	13, // 3: kontor.tenancy.v1.ScanCompaniesResponse.companies:type_name -> kontor.tenancy.v1.Company
+	14, // 4: kontor.tenancy.v1.GetInvitationLinkResponse.expire_time:type_name -> google.protobuf.Timestamp
+	0,  // 5: kontor.tenancy.v1.DirectoryService.LookupSubscriber:input_type -> kontor.tenancy.v1.LookupSubscriberRequest
+	2,  // 6: kontor.tenancy.v1.DirectoryService.ListOwnedSubscribers:input_type -> kontor.tenancy.v1.ListOwnedSubscribersRequest
+	4,  // 7: kontor.tenancy.v1.DirectoryService.LookupCompany:input_type -> kontor.tenancy.v1.LookupCompanyRequest
+	6,  // 8: kontor.tenancy.v1.DirectoryService.ScanCompanies:input_type -> kontor.tenancy.v1.ScanCompaniesRequest
+	8,  // 9: kontor.tenancy.v1.DirectoryService.LookupInvitation:input_type -> kontor.tenancy.v1.LookupInvitationRequest
+	10, // 10: kontor.tenancy.v1.DirectoryService.GetInvitationLink:input_type -> kontor.tenancy.v1.GetInvitationLinkRequest
+	1,  // 11: kontor.tenancy.v1.DirectoryService.LookupSubscriber:output_type -> kontor.tenancy.v1.LookupSubscriberResponse
+	3,  // 12: kontor.tenancy.v1.DirectoryService.ListOwnedSubscribers:output_type -> kontor.tenancy.v1.ListOwnedSubscribersResponse
+	5,  // 13: kontor.tenancy.v1.DirectoryService.LookupCompany:output_type -> kontor.tenancy.v1.LookupCompanyResponse
+	7,  // 14: kontor.tenancy.v1.DirectoryService.ScanCompanies:output_type -> kontor.tenancy.v1.ScanCompaniesResponse
+	9,  // 15: kontor.tenancy.v1.DirectoryService.LookupInvitation:output_type -> kontor.tenancy.v1.LookupInvitationResponse
+	11, // 16: kontor.tenancy.v1.DirectoryService.GetInvitationLink:output_type -> kontor.tenancy.v1.GetInvitationLinkResponse
+	11, // [11:17] is the sub-list for method output_type
+	5,  // [5:11] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_kontor_tenancy_v1_directory_service_proto_init() }
@@ -717,7 +843,7 @@ func file_kontor_tenancy_v1_directory_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kontor_tenancy_v1_directory_service_proto_rawDesc), len(file_kontor_tenancy_v1_directory_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

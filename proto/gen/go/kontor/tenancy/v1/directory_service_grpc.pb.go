@@ -21,11 +21,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	DirectoryService_LookupSubscriber_FullMethodName  = "/kontor.tenancy.v1.DirectoryService/LookupSubscriber"
-	DirectoryService_LookupCompany_FullMethodName     = "/kontor.tenancy.v1.DirectoryService/LookupCompany"
-	DirectoryService_ScanCompanies_FullMethodName     = "/kontor.tenancy.v1.DirectoryService/ScanCompanies"
-	DirectoryService_LookupInvitation_FullMethodName  = "/kontor.tenancy.v1.DirectoryService/LookupInvitation"
-	DirectoryService_GetInvitationLink_FullMethodName = "/kontor.tenancy.v1.DirectoryService/GetInvitationLink"
+	DirectoryService_LookupSubscriber_FullMethodName     = "/kontor.tenancy.v1.DirectoryService/LookupSubscriber"
+	DirectoryService_ListOwnedSubscribers_FullMethodName = "/kontor.tenancy.v1.DirectoryService/ListOwnedSubscribers"
+	DirectoryService_LookupCompany_FullMethodName        = "/kontor.tenancy.v1.DirectoryService/LookupCompany"
+	DirectoryService_ScanCompanies_FullMethodName        = "/kontor.tenancy.v1.DirectoryService/ScanCompanies"
+	DirectoryService_LookupInvitation_FullMethodName     = "/kontor.tenancy.v1.DirectoryService/LookupInvitation"
+	DirectoryService_GetInvitationLink_FullMethodName    = "/kontor.tenancy.v1.DirectoryService/GetInvitationLink"
 )
 
 // DirectoryServiceClient is the client API for DirectoryService service.
@@ -36,6 +37,9 @@ const (
 type DirectoryServiceClient interface {
 	// One subscriber. NOT_FOUND when there is none.
 	LookupSubscriber(ctx context.Context, in *LookupSubscriberRequest, opts ...grpc.CallOption) (*LookupSubscriberResponse, error)
+	// The subscribers that an account owns. An account that owns one can't be
+	// closed: the ownership is handed over first.
+	ListOwnedSubscribers(ctx context.Context, in *ListOwnedSubscribersRequest, opts ...grpc.CallOption) (*ListOwnedSubscribersResponse, error)
 	// One company. NOT_FOUND when there is none.
 	LookupCompany(ctx context.Context, in *LookupCompanyRequest, opts ...grpc.CallOption) (*LookupCompanyResponse, error)
 	// The companies whose database is ready, paged by name; what the schedules go by.
@@ -60,6 +64,16 @@ func (c *directoryServiceClient) LookupSubscriber(ctx context.Context, in *Looku
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(LookupSubscriberResponse)
 	err := c.cc.Invoke(ctx, DirectoryService_LookupSubscriber_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *directoryServiceClient) ListOwnedSubscribers(ctx context.Context, in *ListOwnedSubscribersRequest, opts ...grpc.CallOption) (*ListOwnedSubscribersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListOwnedSubscribersResponse)
+	err := c.cc.Invoke(ctx, DirectoryService_ListOwnedSubscribers_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -114,6 +128,9 @@ func (c *directoryServiceClient) GetInvitationLink(ctx context.Context, in *GetI
 type DirectoryServiceServer interface {
 	// One subscriber. NOT_FOUND when there is none.
 	LookupSubscriber(context.Context, *LookupSubscriberRequest) (*LookupSubscriberResponse, error)
+	// The subscribers that an account owns. An account that owns one can't be
+	// closed: the ownership is handed over first.
+	ListOwnedSubscribers(context.Context, *ListOwnedSubscribersRequest) (*ListOwnedSubscribersResponse, error)
 	// One company. NOT_FOUND when there is none.
 	LookupCompany(context.Context, *LookupCompanyRequest) (*LookupCompanyResponse, error)
 	// The companies whose database is ready, paged by name; what the schedules go by.
@@ -136,6 +153,9 @@ type UnimplementedDirectoryServiceServer struct{}
 
 func (UnimplementedDirectoryServiceServer) LookupSubscriber(context.Context, *LookupSubscriberRequest) (*LookupSubscriberResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method LookupSubscriber not implemented")
+}
+func (UnimplementedDirectoryServiceServer) ListOwnedSubscribers(context.Context, *ListOwnedSubscribersRequest) (*ListOwnedSubscribersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListOwnedSubscribers not implemented")
 }
 func (UnimplementedDirectoryServiceServer) LookupCompany(context.Context, *LookupCompanyRequest) (*LookupCompanyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method LookupCompany not implemented")
@@ -184,6 +204,24 @@ func _DirectoryService_LookupSubscriber_Handler(srv interface{}, ctx context.Con
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(DirectoryServiceServer).LookupSubscriber(ctx, req.(*LookupSubscriberRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _DirectoryService_ListOwnedSubscribers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListOwnedSubscribersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(DirectoryServiceServer).ListOwnedSubscribers(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: DirectoryService_ListOwnedSubscribers_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(DirectoryServiceServer).ListOwnedSubscribers(ctx, req.(*ListOwnedSubscribersRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -270,6 +308,10 @@ var DirectoryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "LookupSubscriber",
 			Handler:    _DirectoryService_LookupSubscriber_Handler,
+		},
+		{
+			MethodName: "ListOwnedSubscribers",
+			Handler:    _DirectoryService_ListOwnedSubscribers_Handler,
 		},
 		{
 			MethodName: "LookupCompany",

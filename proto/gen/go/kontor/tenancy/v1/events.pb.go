@@ -23,6 +23,67 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// How an account became a member.
+type MemberOrigin int32
+
+const (
+	// Never sent.
+	MemberOrigin_MEMBER_ORIGIN_UNSPECIFIED MemberOrigin = 0
+	// Made with the subscriber, as its owner.
+	MemberOrigin_MEMBER_ORIGIN_REGISTRATION MemberOrigin = 1
+	// Accepted an invitation.
+	MemberOrigin_MEMBER_ORIGIN_INVITATION MemberOrigin = 2
+	// Made as a user by an administrator (J8); a letter tells it.
+	MemberOrigin_MEMBER_ORIGIN_ADDED MemberOrigin = 3
+	// Prepared from a company's local users (J4); a letter tells it.
+	MemberOrigin_MEMBER_ORIGIN_PREPARED MemberOrigin = 4
+)
+
+// Enum value maps for MemberOrigin.
+var (
+	MemberOrigin_name = map[int32]string{
+		0: "MEMBER_ORIGIN_UNSPECIFIED",
+		1: "MEMBER_ORIGIN_REGISTRATION",
+		2: "MEMBER_ORIGIN_INVITATION",
+		3: "MEMBER_ORIGIN_ADDED",
+		4: "MEMBER_ORIGIN_PREPARED",
+	}
+	MemberOrigin_value = map[string]int32{
+		"MEMBER_ORIGIN_UNSPECIFIED":  0,
+		"MEMBER_ORIGIN_REGISTRATION": 1,
+		"MEMBER_ORIGIN_INVITATION":   2,
+		"MEMBER_ORIGIN_ADDED":        3,
+		"MEMBER_ORIGIN_PREPARED":     4,
+	}
+)
+
+func (x MemberOrigin) Enum() *MemberOrigin {
+	p := new(MemberOrigin)
+	*p = x
+	return p
+}
+
+func (x MemberOrigin) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MemberOrigin) Descriptor() protoreflect.EnumDescriptor {
+	return file_kontor_tenancy_v1_events_proto_enumTypes[0].Descriptor()
+}
+
+func (MemberOrigin) Type() protoreflect.EnumType {
+	return &file_kontor_tenancy_v1_events_proto_enumTypes[0]
+}
+
+func (x MemberOrigin) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MemberOrigin.Descriptor instead.
+func (MemberOrigin) EnumDescriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_events_proto_rawDescGZIP(), []int{0}
+}
+
 // Subject `kontor.tenancy.access.changed`, aggregate `accounts/A`: an
 // account's rights changed somewhere; answers of ResolveAccess about it are stale.
 type AccessChanged struct {
@@ -79,14 +140,823 @@ func (x *AccessChanged) GetScope() string {
 	return ""
 }
 
+// Subject `kontor.tenancy.subscriber.created`, aggregate `subscribers/S`: made
+// for a person who registered alone.
+type SubscriberCreated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The subscriber as it is.
+	Subscriber    *Subscriber `protobuf:"bytes,1,opt,name=subscriber,proto3" json:"subscriber,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubscriberCreated) Reset() {
+	*x = SubscriberCreated{}
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubscriberCreated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubscriberCreated) ProtoMessage() {}
+
+func (x *SubscriberCreated) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubscriberCreated.ProtoReflect.Descriptor instead.
+func (*SubscriberCreated) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_events_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SubscriberCreated) GetSubscriber() *Subscriber {
+	if x != nil {
+		return x.Subscriber
+	}
+	return nil
+}
+
+// Subject `kontor.tenancy.subscriber.updated`, aggregate `subscribers/S`: the
+// owner changed it, or the ownership changed hands.
+type SubscriberUpdated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The subscriber as it is.
+	Subscriber *Subscriber `protobuf:"bytes,1,opt,name=subscriber,proto3" json:"subscriber,omitempty"`
+	// Which of its fields changed: `title`, `region`, `owner`, `pending_owner` …
+	Fields        []string `protobuf:"bytes,2,rep,name=fields,proto3" json:"fields,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubscriberUpdated) Reset() {
+	*x = SubscriberUpdated{}
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubscriberUpdated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubscriberUpdated) ProtoMessage() {}
+
+func (x *SubscriberUpdated) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubscriberUpdated.ProtoReflect.Descriptor instead.
+func (*SubscriberUpdated) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_events_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SubscriberUpdated) GetSubscriber() *Subscriber {
+	if x != nil {
+		return x.Subscriber
+	}
+	return nil
+}
+
+func (x *SubscriberUpdated) GetFields() []string {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+// Subject `kontor.tenancy.subscriber.completed`, aggregate `subscribers/S`:
+// for the first time, everything that a contract needs is given. Follows the
+// `updated` of the same change.
+type SubscriberCompleted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The subscriber as it is.
+	Subscriber    *Subscriber `protobuf:"bytes,1,opt,name=subscriber,proto3" json:"subscriber,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SubscriberCompleted) Reset() {
+	*x = SubscriberCompleted{}
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SubscriberCompleted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SubscriberCompleted) ProtoMessage() {}
+
+func (x *SubscriberCompleted) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SubscriberCompleted.ProtoReflect.Descriptor instead.
+func (*SubscriberCompleted) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_events_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *SubscriberCompleted) GetSubscriber() *Subscriber {
+	if x != nil {
+		return x.Subscriber
+	}
+	return nil
+}
+
+// Subject `kontor.tenancy.member.added`, aggregate `subscribers/S/members/M`:
+// an account became a member, or came back after it had been excluded.
+type MemberAdded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscribers/S/members/M`.
+	Member string `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
+	// `accounts/A`.
+	Account string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	// How.
+	Origin MemberOrigin `protobuf:"varint,3,opt,name=origin,proto3,enum=kontor.tenancy.v1.MemberOrigin" json:"origin,omitempty"`
+	// `activations/V` that waits for its holder; empty when the account is active.
+	Activation string `protobuf:"bytes,4,opt,name=activation,proto3" json:"activation,omitempty"`
+	// `subscribers/S/invitations/I`, for a member by invitation.
+	Invitation string `protobuf:"bytes,5,opt,name=invitation,proto3" json:"invitation,omitempty"`
+	// Whether access came with it.
+	Access        bool `protobuf:"varint,6,opt,name=access,proto3" json:"access,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MemberAdded) Reset() {
+	*x = MemberAdded{}
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MemberAdded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MemberAdded) ProtoMessage() {}
+
+func (x *MemberAdded) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MemberAdded.ProtoReflect.Descriptor instead.
+func (*MemberAdded) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_events_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *MemberAdded) GetMember() string {
+	if x != nil {
+		return x.Member
+	}
+	return ""
+}
+
+func (x *MemberAdded) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *MemberAdded) GetOrigin() MemberOrigin {
+	if x != nil {
+		return x.Origin
+	}
+	return MemberOrigin_MEMBER_ORIGIN_UNSPECIFIED
+}
+
+func (x *MemberAdded) GetActivation() string {
+	if x != nil {
+		return x.Activation
+	}
+	return ""
+}
+
+func (x *MemberAdded) GetInvitation() string {
+	if x != nil {
+		return x.Invitation
+	}
+	return ""
+}
+
+func (x *MemberAdded) GetAccess() bool {
+	if x != nil {
+		return x.Access
+	}
+	return false
+}
+
+// Subject `kontor.tenancy.member.updated`, aggregate `subscribers/S/members/M`:
+// roles, access, end date or ownership changed.
+type MemberUpdated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscribers/S/members/M`.
+	Member string `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
+	// `accounts/A`.
+	Account string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	// What changed: `roles`, `company_roles`, `access`, `end_date`, `owner`.
+	Fields []string `protobuf:"bytes,3,rep,name=fields,proto3" json:"fields,omitempty"`
+	// Whether access was given by this change.
+	AccessGiven   bool `protobuf:"varint,4,opt,name=access_given,json=accessGiven,proto3" json:"access_given,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MemberUpdated) Reset() {
+	*x = MemberUpdated{}
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MemberUpdated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MemberUpdated) ProtoMessage() {}
+
+func (x *MemberUpdated) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MemberUpdated.ProtoReflect.Descriptor instead.
+func (*MemberUpdated) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_events_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *MemberUpdated) GetMember() string {
+	if x != nil {
+		return x.Member
+	}
+	return ""
+}
+
+func (x *MemberUpdated) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *MemberUpdated) GetFields() []string {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *MemberUpdated) GetAccessGiven() bool {
+	if x != nil {
+		return x.AccessGiven
+	}
+	return false
+}
+
+// Subject `kontor.tenancy.member.excluded`, aggregate `subscribers/S/members/M`.
+type MemberExcluded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscribers/S/members/M`.
+	Member string `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
+	// `accounts/A`.
+	Account       string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MemberExcluded) Reset() {
+	*x = MemberExcluded{}
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MemberExcluded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MemberExcluded) ProtoMessage() {}
+
+func (x *MemberExcluded) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MemberExcluded.ProtoReflect.Descriptor instead.
+func (*MemberExcluded) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_events_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *MemberExcluded) GetMember() string {
+	if x != nil {
+		return x.Member
+	}
+	return ""
+}
+
+func (x *MemberExcluded) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+// Subject `kontor.tenancy.member.ended`, aggregate `subscribers/S/members/M`:
+// the membership's end date has passed.
+type MemberEnded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscribers/S/members/M`.
+	Member string `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
+	// `accounts/A`.
+	Account       string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MemberEnded) Reset() {
+	*x = MemberEnded{}
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MemberEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MemberEnded) ProtoMessage() {}
+
+func (x *MemberEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MemberEnded.ProtoReflect.Descriptor instead.
+func (*MemberEnded) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_events_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *MemberEnded) GetMember() string {
+	if x != nil {
+		return x.Member
+	}
+	return ""
+}
+
+func (x *MemberEnded) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+// Subject `kontor.tenancy.invitation.created`, aggregate
+// `subscribers/S/invitations/I`: a letter is to be sent; GetInvitationLink
+// says what is in it. Earlier open invitations to the same e-mail have ended.
+type InvitationCreated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscribers/S/invitations/I`.
+	Invitation    string `protobuf:"bytes,1,opt,name=invitation,proto3" json:"invitation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InvitationCreated) Reset() {
+	*x = InvitationCreated{}
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InvitationCreated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InvitationCreated) ProtoMessage() {}
+
+func (x *InvitationCreated) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InvitationCreated.ProtoReflect.Descriptor instead.
+func (*InvitationCreated) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_events_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *InvitationCreated) GetInvitation() string {
+	if x != nil {
+		return x.Invitation
+	}
+	return ""
+}
+
+// Subject `kontor.tenancy.invitation.resent`, aggregate
+// `subscribers/S/invitations/I` of the fresh one: a letter is to be sent as for `created`.
+type InvitationResent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscribers/S/invitations/I` that was made.
+	Invitation string `protobuf:"bytes,1,opt,name=invitation,proto3" json:"invitation,omitempty"`
+	// `subscribers/S/invitations/I` that it takes the place of.
+	Replaces      string `protobuf:"bytes,2,opt,name=replaces,proto3" json:"replaces,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InvitationResent) Reset() {
+	*x = InvitationResent{}
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InvitationResent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InvitationResent) ProtoMessage() {}
+
+func (x *InvitationResent) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InvitationResent.ProtoReflect.Descriptor instead.
+func (*InvitationResent) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_events_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *InvitationResent) GetInvitation() string {
+	if x != nil {
+		return x.Invitation
+	}
+	return ""
+}
+
+func (x *InvitationResent) GetReplaces() string {
+	if x != nil {
+		return x.Replaces
+	}
+	return ""
+}
+
+// Subject `kontor.tenancy.invitation.withdrawn`, aggregate `subscribers/S/invitations/I`.
+type InvitationWithdrawn struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscribers/S/invitations/I`.
+	Invitation    string `protobuf:"bytes,1,opt,name=invitation,proto3" json:"invitation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InvitationWithdrawn) Reset() {
+	*x = InvitationWithdrawn{}
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InvitationWithdrawn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InvitationWithdrawn) ProtoMessage() {}
+
+func (x *InvitationWithdrawn) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InvitationWithdrawn.ProtoReflect.Descriptor instead.
+func (*InvitationWithdrawn) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_events_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *InvitationWithdrawn) GetInvitation() string {
+	if x != nil {
+		return x.Invitation
+	}
+	return ""
+}
+
+// Subject `kontor.tenancy.invitation.accepted`, aggregate `subscribers/S/invitations/I`.
+type InvitationAccepted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscribers/S/invitations/I`.
+	Invitation string `protobuf:"bytes,1,opt,name=invitation,proto3" json:"invitation,omitempty"`
+	// `accounts/A` that accepted.
+	Account string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	// `subscribers/S/members/M` that it became.
+	Member        string `protobuf:"bytes,3,opt,name=member,proto3" json:"member,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InvitationAccepted) Reset() {
+	*x = InvitationAccepted{}
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InvitationAccepted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InvitationAccepted) ProtoMessage() {}
+
+func (x *InvitationAccepted) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InvitationAccepted.ProtoReflect.Descriptor instead.
+func (*InvitationAccepted) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_events_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *InvitationAccepted) GetInvitation() string {
+	if x != nil {
+		return x.Invitation
+	}
+	return ""
+}
+
+func (x *InvitationAccepted) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *InvitationAccepted) GetMember() string {
+	if x != nil {
+		return x.Member
+	}
+	return ""
+}
+
+// Subject `kontor.tenancy.staff.added`, aggregate `accounts/A`: an account became the vendor's staff.
+type StaffAdded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `accounts/A`.
+	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	// Whether it did so by the one-time token.
+	First         bool `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StaffAdded) Reset() {
+	*x = StaffAdded{}
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StaffAdded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StaffAdded) ProtoMessage() {}
+
+func (x *StaffAdded) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StaffAdded.ProtoReflect.Descriptor instead.
+func (*StaffAdded) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_events_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *StaffAdded) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *StaffAdded) GetFirst() bool {
+	if x != nil {
+		return x.First
+	}
+	return false
+}
+
+// Subject `kontor.tenancy.staff.removed`, aggregate `accounts/A`: an account is staff no longer.
+type StaffRemoved struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `accounts/A`.
+	Account       string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StaffRemoved) Reset() {
+	*x = StaffRemoved{}
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StaffRemoved) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StaffRemoved) ProtoMessage() {}
+
+func (x *StaffRemoved) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StaffRemoved.ProtoReflect.Descriptor instead.
+func (*StaffRemoved) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_events_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *StaffRemoved) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
 var File_kontor_tenancy_v1_events_proto protoreflect.FileDescriptor
 
 const file_kontor_tenancy_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x1ekontor/tenancy/v1/events.proto\x12\x11kontor.tenancy.v1\"?\n" +
+	"\x1ekontor/tenancy/v1/events.proto\x12\x11kontor.tenancy.v1\x1a\"kontor/tenancy/v1/subscriber.proto\"?\n" +
 	"\rAccessChanged\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x14\n" +
-	"\x05scope\x18\x02 \x01(\tR\x05scopeB\xc4\x01\n" +
+	"\x05scope\x18\x02 \x01(\tR\x05scope\"R\n" +
+	"\x11SubscriberCreated\x12=\n" +
+	"\n" +
+	"subscriber\x18\x01 \x01(\v2\x1d.kontor.tenancy.v1.SubscriberR\n" +
+	"subscriber\"j\n" +
+	"\x11SubscriberUpdated\x12=\n" +
+	"\n" +
+	"subscriber\x18\x01 \x01(\v2\x1d.kontor.tenancy.v1.SubscriberR\n" +
+	"subscriber\x12\x16\n" +
+	"\x06fields\x18\x02 \x03(\tR\x06fields\"T\n" +
+	"\x13SubscriberCompleted\x12=\n" +
+	"\n" +
+	"subscriber\x18\x01 \x01(\v2\x1d.kontor.tenancy.v1.SubscriberR\n" +
+	"subscriber\"\xd0\x01\n" +
+	"\vMemberAdded\x12\x16\n" +
+	"\x06member\x18\x01 \x01(\tR\x06member\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\x127\n" +
+	"\x06origin\x18\x03 \x01(\x0e2\x1f.kontor.tenancy.v1.MemberOriginR\x06origin\x12\x1e\n" +
+	"\n" +
+	"activation\x18\x04 \x01(\tR\n" +
+	"activation\x12\x1e\n" +
+	"\n" +
+	"invitation\x18\x05 \x01(\tR\n" +
+	"invitation\x12\x16\n" +
+	"\x06access\x18\x06 \x01(\bR\x06access\"|\n" +
+	"\rMemberUpdated\x12\x16\n" +
+	"\x06member\x18\x01 \x01(\tR\x06member\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x16\n" +
+	"\x06fields\x18\x03 \x03(\tR\x06fields\x12!\n" +
+	"\faccess_given\x18\x04 \x01(\bR\vaccessGiven\"B\n" +
+	"\x0eMemberExcluded\x12\x16\n" +
+	"\x06member\x18\x01 \x01(\tR\x06member\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\"?\n" +
+	"\vMemberEnded\x12\x16\n" +
+	"\x06member\x18\x01 \x01(\tR\x06member\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\"3\n" +
+	"\x11InvitationCreated\x12\x1e\n" +
+	"\n" +
+	"invitation\x18\x01 \x01(\tR\n" +
+	"invitation\"N\n" +
+	"\x10InvitationResent\x12\x1e\n" +
+	"\n" +
+	"invitation\x18\x01 \x01(\tR\n" +
+	"invitation\x12\x1a\n" +
+	"\breplaces\x18\x02 \x01(\tR\breplaces\"5\n" +
+	"\x13InvitationWithdrawn\x12\x1e\n" +
+	"\n" +
+	"invitation\x18\x01 \x01(\tR\n" +
+	"invitation\"f\n" +
+	"\x12InvitationAccepted\x12\x1e\n" +
+	"\n" +
+	"invitation\x18\x01 \x01(\tR\n" +
+	"invitation\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x16\n" +
+	"\x06member\x18\x03 \x01(\tR\x06member\"<\n" +
+	"\n" +
+	"StaffAdded\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x14\n" +
+	"\x05first\x18\x02 \x01(\bR\x05first\"(\n" +
+	"\fStaffRemoved\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount*\xa0\x01\n" +
+	"\fMemberOrigin\x12\x1d\n" +
+	"\x19MEMBER_ORIGIN_UNSPECIFIED\x10\x00\x12\x1e\n" +
+	"\x1aMEMBER_ORIGIN_REGISTRATION\x10\x01\x12\x1c\n" +
+	"\x18MEMBER_ORIGIN_INVITATION\x10\x02\x12\x17\n" +
+	"\x13MEMBER_ORIGIN_ADDED\x10\x03\x12\x1a\n" +
+	"\x16MEMBER_ORIGIN_PREPARED\x10\x04B\xc4\x01\n" +
 	"\x15com.kontor.tenancy.v1B\vEventsProtoP\x01Z8kontor.internal/proto/gen/go/kontor/tenancy/v1;tenancyv1\xa2\x02\x03KTX\xaa\x02\x11Kontor.Tenancy.V1\xca\x02\x11Kontor\\Tenancy\\V1\xe2\x02\x1dKontor\\Tenancy\\V1\\GPBMetadata\xea\x02\x13Kontor::Tenancy::V1b\x06proto3"
 
 var (
@@ -101,16 +971,36 @@ func file_kontor_tenancy_v1_events_proto_rawDescGZIP() []byte {
 	return file_kontor_tenancy_v1_events_proto_rawDescData
 }
 
-var file_kontor_tenancy_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_kontor_tenancy_v1_events_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_kontor_tenancy_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_kontor_tenancy_v1_events_proto_goTypes = []any{
-	(*AccessChanged)(nil), // 0: kontor.tenancy.v1.AccessChanged
+	(MemberOrigin)(0),           // 0: kontor.tenancy.v1.MemberOrigin
+	(*AccessChanged)(nil),       // 1: kontor.tenancy.v1.AccessChanged
+	(*SubscriberCreated)(nil),   // 2: kontor.tenancy.v1.SubscriberCreated
+	(*SubscriberUpdated)(nil),   // 3: kontor.tenancy.v1.SubscriberUpdated
+	(*SubscriberCompleted)(nil), // 4: kontor.tenancy.v1.SubscriberCompleted
+	(*MemberAdded)(nil),         // 5: kontor.tenancy.v1.MemberAdded
+	(*MemberUpdated)(nil),       // 6: kontor.tenancy.v1.MemberUpdated
+	(*MemberExcluded)(nil),      // 7: kontor.tenancy.v1.MemberExcluded
+	(*MemberEnded)(nil),         // 8: kontor.tenancy.v1.MemberEnded
+	(*InvitationCreated)(nil),   // 9: kontor.tenancy.v1.InvitationCreated
+	(*InvitationResent)(nil),    // 10: kontor.tenancy.v1.InvitationResent
+	(*InvitationWithdrawn)(nil), // 11: kontor.tenancy.v1.InvitationWithdrawn
+	(*InvitationAccepted)(nil),  // 12: kontor.tenancy.v1.InvitationAccepted
+	(*StaffAdded)(nil),          // 13: kontor.tenancy.v1.StaffAdded
+	(*StaffRemoved)(nil),        // 14: kontor.tenancy.v1.StaffRemoved
+	(*Subscriber)(nil),          // 15: kontor.tenancy.v1.Subscriber
 }
 var file_kontor_tenancy_v1_events_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	15, // 0: kontor.tenancy.v1.SubscriberCreated.subscriber:type_name -> kontor.tenancy.v1.Subscriber
+	15, // 1: kontor.tenancy.v1.SubscriberUpdated.subscriber:type_name -> kontor.tenancy.v1.Subscriber
+	15, // 2: kontor.tenancy.v1.SubscriberCompleted.subscriber:type_name -> kontor.tenancy.v1.Subscriber
+	0,  // 3: kontor.tenancy.v1.MemberAdded.origin:type_name -> kontor.tenancy.v1.MemberOrigin
+	4,  // [4:4] is the sub-list for method output_type
+	4,  // [4:4] is the sub-list for method input_type
+	4,  // [4:4] is the sub-list for extension type_name
+	4,  // [4:4] is the sub-list for extension extendee
+	0,  // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_kontor_tenancy_v1_events_proto_init() }
@@ -118,18 +1008,20 @@ func file_kontor_tenancy_v1_events_proto_init() {
 	if File_kontor_tenancy_v1_events_proto != nil {
 		return
 	}
+	file_kontor_tenancy_v1_subscriber_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kontor_tenancy_v1_events_proto_rawDesc), len(file_kontor_tenancy_v1_events_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   1,
+			NumEnums:      1,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_kontor_tenancy_v1_events_proto_goTypes,
 		DependencyIndexes: file_kontor_tenancy_v1_events_proto_depIdxs,
+		EnumInfos:         file_kontor_tenancy_v1_events_proto_enumTypes,
 		MessageInfos:      file_kontor_tenancy_v1_events_proto_msgTypes,
 	}.Build()
 	File_kontor_tenancy_v1_events_proto = out.File

@@ -107,7 +107,11 @@ type Subscriber struct {
 	// When it was made.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// Changes with each change; send it back with an update.
-	Etag          string `protobuf:"bytes,14,opt,name=etag,proto3" json:"etag,omitempty"`
+	Etag string `protobuf:"bytes,14,opt,name=etag,proto3" json:"etag,omitempty"`
+	// `accounts/A` that the owner has offered the ownership to and that has not yet accepted; empty otherwise.
+	PendingOwner string `protobuf:"bytes,15,opt,name=pending_owner,json=pendingOwner,proto3" json:"pending_owner,omitempty"`
+	// Whether legal form, names, country and language are all given, which a contract needs (J1).
+	Complete      bool `protobuf:"varint,16,opt,name=complete,proto3" json:"complete,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -240,11 +244,25 @@ func (x *Subscriber) GetEtag() string {
 	return ""
 }
 
+func (x *Subscriber) GetPendingOwner() string {
+	if x != nil {
+		return x.PendingOwner
+	}
+	return ""
+}
+
+func (x *Subscriber) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
 var File_kontor_tenancy_v1_subscriber_proto protoreflect.FileDescriptor
 
 const file_kontor_tenancy_v1_subscriber_proto_rawDesc = "" +
 	"\n" +
-	"\"kontor/tenancy/v1/subscriber.proto\x12\x11kontor.tenancy.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd0\x03\n" +
+	"\"kontor/tenancy/v1/subscriber.proto\x12\x11kontor.tenancy.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x91\x04\n" +
 	"\n" +
 	"Subscriber\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
@@ -264,7 +282,9 @@ const file_kontor_tenancy_v1_subscriber_proto_rawDesc = "" +
 	"\acountry\x18\f \x01(\tR\acountry\x12;\n" +
 	"\vcreate_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12\x12\n" +
-	"\x04etag\x18\x0e \x01(\tR\x04etag*c\n" +
+	"\x04etag\x18\x0e \x01(\tR\x04etag\x12#\n" +
+	"\rpending_owner\x18\x0f \x01(\tR\fpendingOwner\x12\x1a\n" +
+	"\bcomplete\x18\x10 \x01(\bR\bcomplete*c\n" +
 	"\tLegalForm\x12\x1a\n" +
 	"\x16LEGAL_FORM_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17LEGAL_FORM_LEGAL_ENTITY\x10\x01\x12\x1d\n" +
