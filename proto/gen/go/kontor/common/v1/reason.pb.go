@@ -101,6 +101,25 @@ const (
 	Reason_REASON_PASSWORD_WRONG Reason = 111
 	// The invitation is over, or its secret is not right; ask for a new one.
 	Reason_REASON_INVITATION_INVALID Reason = 112
+	// The subscriber's owner has not said all that a contract needs: `missing` names the fields.
+	Reason_REASON_SUBSCRIBER_INCOMPLETE Reason = 200
+	// The catalogue has no plan `plan`.
+	Reason_REASON_PLAN_UNKNOWN Reason = 201
+	// The plan `plan` can't be had on `date`.
+	Reason_REASON_PLAN_NOT_SOLD Reason = 202
+	// There are no documents in `language`; `languages` are there.
+	Reason_REASON_LANGUAGE_UNSUPPORTED Reason = 203
+	// The hash is not the document's: `contract`. Read the document again before accepting it.
+	Reason_REASON_DOCUMENT_MISMATCH Reason = 204
+	// The contract `number` was replaced by a later one, `superseded_by`; accept that one.
+	Reason_REASON_CONTRACT_SUPERSEDED Reason = 205
+	// The subscriber had its trial; it ended, or ends, on `end_date`.
+	Reason_REASON_TRIAL_USED Reason = 206
+	// The licence would end on `end_date`, before it starts on `start_date`.
+	Reason_REASON_LICENCE_TERM_INVALID Reason = 207
+	// The subscriber has no right to `action` now: `conditions` are the keys of those that fail, `remedies` what mends
+	// them, and `why` says it in words.
+	Reason_REASON_RIGHT_REFUSED Reason = 208
 	// Only the owner of `subscriber` may do this; `administrator` is whom to ask.
 	Reason_REASON_OWNER_ONLY Reason = 300
 	// The owner can't be excluded, limited, or left without rights; hand the ownership over first.
@@ -140,6 +159,10 @@ const (
 	Reason_REASON_STAFF_CLAIMED Reason = 317
 	// The last member of staff can't be removed.
 	Reason_REASON_LAST_STAFF Reason = 318
+	// A browser's request for its session's cookie came from another site: `origin`.
+	Reason_REASON_CROSS_SITE_REQUEST Reason = 700
+	// The body broke off; what came before, up to `received_bytes`, is kept.
+	Reason_REASON_UPLOAD_BROKEN_OFF Reason = 701
 )
 
 // Enum value maps for Reason.
@@ -179,6 +202,15 @@ var (
 		110: "REASON_SESSION_EXPIRED",
 		111: "REASON_PASSWORD_WRONG",
 		112: "REASON_INVITATION_INVALID",
+		200: "REASON_SUBSCRIBER_INCOMPLETE",
+		201: "REASON_PLAN_UNKNOWN",
+		202: "REASON_PLAN_NOT_SOLD",
+		203: "REASON_LANGUAGE_UNSUPPORTED",
+		204: "REASON_DOCUMENT_MISMATCH",
+		205: "REASON_CONTRACT_SUPERSEDED",
+		206: "REASON_TRIAL_USED",
+		207: "REASON_LICENCE_TERM_INVALID",
+		208: "REASON_RIGHT_REFUSED",
 		300: "REASON_OWNER_ONLY",
 		301: "REASON_OWNER_STAYS",
 		302: "REASON_OWNERSHIP_NEEDS_MEMBER",
@@ -198,6 +230,8 @@ var (
 		316: "REASON_STAFF_TOKEN_WRONG",
 		317: "REASON_STAFF_CLAIMED",
 		318: "REASON_LAST_STAFF",
+		700: "REASON_CROSS_SITE_REQUEST",
+		701: "REASON_UPLOAD_BROKEN_OFF",
 	}
 	Reason_value = map[string]int32{
 		"REASON_UNSPECIFIED":             0,
@@ -234,6 +268,15 @@ var (
 		"REASON_SESSION_EXPIRED":         110,
 		"REASON_PASSWORD_WRONG":          111,
 		"REASON_INVITATION_INVALID":      112,
+		"REASON_SUBSCRIBER_INCOMPLETE":   200,
+		"REASON_PLAN_UNKNOWN":            201,
+		"REASON_PLAN_NOT_SOLD":           202,
+		"REASON_LANGUAGE_UNSUPPORTED":    203,
+		"REASON_DOCUMENT_MISMATCH":       204,
+		"REASON_CONTRACT_SUPERSEDED":     205,
+		"REASON_TRIAL_USED":              206,
+		"REASON_LICENCE_TERM_INVALID":    207,
+		"REASON_RIGHT_REFUSED":           208,
 		"REASON_OWNER_ONLY":              300,
 		"REASON_OWNER_STAYS":             301,
 		"REASON_OWNERSHIP_NEEDS_MEMBER":  302,
@@ -253,6 +296,8 @@ var (
 		"REASON_STAFF_TOKEN_WRONG":       316,
 		"REASON_STAFF_CLAIMED":           317,
 		"REASON_LAST_STAFF":              318,
+		"REASON_CROSS_SITE_REQUEST":      700,
+		"REASON_UPLOAD_BROKEN_OFF":       701,
 	}
 )
 
@@ -306,7 +351,7 @@ var File_kontor_common_v1_reason_proto protoreflect.FileDescriptor
 
 const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\x9c\x0e\n" +
+	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xac\x11\n" +
 	"\x06Reason\x12\x1c\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x1a\x04\xd0\xf3\x18\x02\x12\x19\n" +
 	"\x0fREASON_INTERNAL\x10\x01\x1a\x04\xd0\xf3\x18\r\x12!\n" +
@@ -344,7 +389,16 @@ const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\x1bREASON_REFRESH_TOKEN_REUSED\x10m\x1a\x04\xd0\xf3\x18\x10\x12 \n" +
 	"\x16REASON_SESSION_EXPIRED\x10n\x1a\x04\xd0\xf3\x18\x10\x12\x1f\n" +
 	"\x15REASON_PASSWORD_WRONG\x10o\x1a\x04\xd0\xf3\x18\x03\x12#\n" +
-	"\x19REASON_INVITATION_INVALID\x10p\x1a\x04\xd0\xf3\x18\t\x12\x1c\n" +
+	"\x19REASON_INVITATION_INVALID\x10p\x1a\x04\xd0\xf3\x18\t\x12'\n" +
+	"\x1cREASON_SUBSCRIBER_INCOMPLETE\x10\xc8\x01\x1a\x04\xd0\xf3\x18\t\x12\x1e\n" +
+	"\x13REASON_PLAN_UNKNOWN\x10\xc9\x01\x1a\x04\xd0\xf3\x18\x03\x12\x1f\n" +
+	"\x14REASON_PLAN_NOT_SOLD\x10\xca\x01\x1a\x04\xd0\xf3\x18\t\x12&\n" +
+	"\x1bREASON_LANGUAGE_UNSUPPORTED\x10\xcb\x01\x1a\x04\xd0\xf3\x18\x03\x12#\n" +
+	"\x18REASON_DOCUMENT_MISMATCH\x10\xcc\x01\x1a\x04\xd0\xf3\x18\t\x12%\n" +
+	"\x1aREASON_CONTRACT_SUPERSEDED\x10\xcd\x01\x1a\x04\xd0\xf3\x18\t\x12\x1c\n" +
+	"\x11REASON_TRIAL_USED\x10\xce\x01\x1a\x04\xd0\xf3\x18\t\x12&\n" +
+	"\x1bREASON_LICENCE_TERM_INVALID\x10\xcf\x01\x1a\x04\xd0\xf3\x18\x03\x12\x1f\n" +
+	"\x14REASON_RIGHT_REFUSED\x10\xd0\x01\x1a\x04\xd0\xf3\x18\t\x12\x1c\n" +
 	"\x11REASON_OWNER_ONLY\x10\xac\x02\x1a\x04\xd0\xf3\x18\a\x12\x1d\n" +
 	"\x12REASON_OWNER_STAYS\x10\xad\x02\x1a\x04\xd0\xf3\x18\t\x12(\n" +
 	"\x1dREASON_OWNERSHIP_NEEDS_MEMBER\x10\xae\x02\x1a\x04\xd0\xf3\x18\t\x12'\n" +
@@ -363,7 +417,10 @@ const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\x18REASON_ACCOUNT_TECHNICAL\x10\xbb\x02\x1a\x04\xd0\xf3\x18\t\x12#\n" +
 	"\x18REASON_STAFF_TOKEN_WRONG\x10\xbc\x02\x1a\x04\xd0\xf3\x18\a\x12\x1f\n" +
 	"\x14REASON_STAFF_CLAIMED\x10\xbd\x02\x1a\x04\xd0\xf3\x18\t\x12\x1c\n" +
-	"\x11REASON_LAST_STAFF\x10\xbe\x02\x1a\x04\xd0\xf3\x18\t:I\n" +
+	"\x11REASON_LAST_STAFF\x10\xbe\x02\x1a\x04\xd0\xf3\x18\t\x12$\n" +
+	"\x19REASON_CROSS_SITE_REQUEST\x10\xbc\x05\x1a\x04\xd0\xf3\x18\a\x12#\n" +
+	"\x18REASON_UPLOAD_BROKEN_OFF\x10\xbd\x05\x1a\x04\xd0\xf3\x18\n" +
+	":I\n" +
 	"\x04code\x12!.google.protobuf.EnumValueOptions\x18\xba\x8e\x03 \x01(\x0e2\x10.google.rpc.CodeR\x04codeB\xbd\x01\n" +
 	"\x14com.kontor.common.v1B\vReasonProtoP\x01Z6kontor.internal/proto/gen/go/kontor/common/v1;commonv1\xa2\x02\x03KCX\xaa\x02\x10Kontor.Common.V1\xca\x02\x10Kontor\\Common\\V1\xe2\x02\x1cKontor\\Common\\V1\\GPBMetadata\xea\x02\x12Kontor::Common::V1b\x06proto3"
 
