@@ -1,6 +1,8 @@
 package service
 
 import (
+	"crypto/tls"
+	"strings"
 	"time"
 
 	"kontor.internal/libs/events"
@@ -52,4 +54,13 @@ func (c Config) peers() map[string][]string {
 		"identity": c.IdentityAddrs, "tenancy": c.TenancyAddrs, "licensing": c.LicensingAddrs,
 		"exchange": c.ExchangeAddrs, "backup": c.BackupAddrs, "notification": c.NotificationAddrs,
 	}
+}
+
+// NATSConfig is how NATS is reached over mutual TLS when its address begins
+// with tls://, and nil when it does not.
+func NATSConfig(cfg events.Config, files mtls.Files) (*tls.Config, error) {
+	if !strings.HasPrefix(cfg.URL, "tls://") {
+		return nil, nil //nolint:nilnil // no TLS is an answer.
+	}
+	return mtls.ClientConfig(files, "nats")
 }

@@ -17,14 +17,19 @@ func programs() []string {
 	return []string{"identity", "licensing", "tenancy", "exchange", "backup", "notification", "gateway", "config", "local"}
 }
 
-// Main is the whole of a service's main function: settings from the file that
+// Runner is what Main runs: a Service, or the gateway.
+type Runner interface {
+	Run(ctx context.Context) error
+}
+
+// Main is the whole of a program's main function: settings from the file that
 // -config or KONTOR_CONFIG names and from the environment, then build, then
 // run until SIGINT or SIGTERM. It returns the exit code.
-func Main[C any](name string, build func(ctx context.Context, cfg C) (*Service, error)) int {
+func Main[C any, R Runner](name string, build func(ctx context.Context, cfg C) (R, error)) int {
 	return run(name, build, os.Args[1:], os.Environ(), os.Stderr)
 }
 
-func run[C any](name string, build func(ctx context.Context, cfg C) (*Service, error), args, environ []string, stderr io.Writer) int {
+func run[C any, R Runner](name string, build func(ctx context.Context, cfg C) (R, error), args, environ []string, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
@@ -38,12 +43,12 @@ func run[C any](name string, build func(ctx context.Context, cfg C) (*Service, e
 		fmt.Fprintln(stderr, err)
 		return 2
 	}
-	service, err := build(ctx, cfg)
+	program, err := build(ctx, cfg)
 	if err != nil {
 		fmt.Fprintln(stderr, err)
 		return 1
 	}
-	if err := service.Run(ctx); err != nil {
+	if err := program.Run(ctx); err != nil {
 		fmt.Fprintln(stderr, err)
 		return 1
 	}

@@ -50,7 +50,9 @@ func (s *Service) Run(ctx context.Context) error {
 	work.Go(func() error { return s.guard.streams.watch(workCtx) })
 	work.Go(func() error { return s.serve(workCtx) })
 	if s.admin != nil {
-		work.Go(func() error { return s.serveAdmin(workCtx) })
+		work.Go(func() error {
+			return ServeAdmin(workCtx, s.admin, s.Telemetry.MetricsHandler(), s.ready.Load, s.Log)
+		})
 	}
 	failed := work.Wait()
 	return errors.Join(failed, s.closeAll())
@@ -74,21 +76,26 @@ func (s *Service) serve(ctx context.Context) error {
 	return err
 }
 
-// stopServer waits for the requests under way, but not for ever: streams last
-// as long as their clients.
+// stopServer tells the balancers first.
 func (s *Service) stopServer() {
 	s.health.Shutdown()
+	StopGracefully(s.grpc, s.cfg.DrainTimeout)
+}
+
+// StopGracefully waits for the requests under way, but not for ever: streams
+// last as long as their clients.
+func StopGracefully(server *grpc.Server, drain time.Duration) {
 	drained := make(chan struct{})
 	go func() {
 		defer close(drained)
-		s.grpc.GracefulStop()
+		server.GracefulStop()
 	}()
-	timer := time.NewTimer(s.cfg.DrainTimeout)
+	timer := time.NewTimer(drain)
 	defer timer.Stop()
 	select {
 	case <-drained:
 	case <-timer.C:
-		s.grpc.Stop()
+		server.Stop()
 		<-drained
 	}
 }
@@ -129,28 +136,33 @@ func (s *Service) accessEvent(ctx context.Context, e events.Received) {
 	}
 }
 
-// serveAdmin answers metrics and probes over plain HTTP, for the orchestrator.
-func (s *Service) serveAdmin(ctx context.Context) error {
+// ServeAdmin answers metrics and probes over plain HTTP, for the orchestrator,
+// until ctx ends.
+func ServeAdmin(ctx context.Context, listener net.Listener, metrics http.Handler, ready func() bool, log *slog.Logger) error {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", s.Telemetry.MetricsHandler())
+	mux.Handle("GET /metrics", metrics)
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !s.ready.Load() {
+		if !ready() {
 			http.Error(w, "not ready", http.StatusServiceUnavailable)
 		}
 	})
 	server := &http.Server{
 		Handler: mux, ReadHeaderTimeout: 5 * time.Second,
-		ErrorLog: slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
+	stopped := make(chan struct{})
 	go func() {
+		defer close(stopped)
 		<-ctx.Done()
 		_ = server.Close() // Probes need no draining.
 	}()
-	if err := server.Serve(s.admin); !errors.Is(err, http.ErrServerClosed) {
-		return err
+	err := server.Serve(listener)
+	<-stopped
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
 	}
-	return nil
+	return err
 }
 
 // closeAll closes in reverse order, each bounded.

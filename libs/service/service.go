@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -18,7 +17,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
@@ -157,7 +155,7 @@ func (s *Service) openStores(ctx context.Context, spec Spec) (err error) {
 			return err
 		}
 	}
-	tlsConfig, err := s.natsTLS()
+	tlsConfig, err := NATSConfig(s.cfg.NATS, s.cfg.TLS())
 	if err != nil {
 		return err
 	}
@@ -166,7 +164,11 @@ func (s *Service) openStores(ctx context.Context, spec Spec) (err error) {
 	}
 	s.OnClose("nats", func(context.Context) error { s.NATS.Close(); return nil })
 	if s.DB != nil {
-		s.Go("outbox relay", events.NewRelay(s.EventDeps()).Run)
+		relay, err := events.NewRelay(s.EventDeps())
+		if err != nil {
+			return err
+		}
+		s.Go("outbox relay", relay.Run)
 		s.periodic = append(s.periodic, events.Periodic(s.DB)...)
 		s.periodic = append(s.periodic, idempotency.Periodic(s.DB)...)
 	}

@@ -1,0 +1,112 @@
+package rest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+
+	"google.golang.org/protobuf/proto"
+
+	"kontor.internal/libs/failure"
+	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
+	identityv1 "kontor.internal/proto/gen/go/kontor/identity/v1"
+)
+
+// Browsers keep no refresh token where a script could read it. A browser sends
+// `Kontor-Session: cookie` with sign-in and refresh; the refresh token then
+// travels in a cookie that only these paths get, and never in a body. The
+// header is one that a foreign page cannot send, and its Origin is checked too.
+const (
+	cookieMode   = "Kontor-Session"
+	cookieValue  = "cookie"
+	cookieName   = "__Secure-kontor-refresh"
+	cookiePath   = "/v1/sessions"
+	pathSignIn   = "/v1/sessions:signIn"
+	pathRefresh  = "/v1/sessions:refresh"
+	pathSignOut  = "/v1/sessions:signOut"
+	maxTokenBody = 4096
+)
+
+type cookieKey struct{}
+
+// cookies puts the refresh token of a browser's cookie into the request, and
+// marks the request so that the answer's goes into the cookie.
+func (s *Server) cookies(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get(cookieMode) != cookieValue || r.Method != http.MethodPost || !sessionPath(r.URL.Path) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if !sameOrigin(r) {
+			s.fail(w, r, failure.New(commonv1.Reason_REASON_CROSS_SITE_REQUEST, "origin", r.Header.Get("Origin")))
+			return
+		}
+		if r.URL.Path != pathSignIn {
+			if err := fillRefreshToken(r); err != nil {
+				s.fail(w, r, err)
+				return
+			}
+		}
+		if r.URL.Path == pathSignOut {
+			http.SetCookie(w, refreshCookie("", -1))
+		}
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), cookieKey{}, true)))
+	})
+}
+
+func sessionPath(path string) bool {
+	return path == pathSignIn || path == pathRefresh || path == pathSignOut
+}
+
+func sameOrigin(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return r.Header.Get("Sec-Fetch-Site") != "cross-site"
+	}
+	parsed, err := url.Parse(origin)
+	return err == nil && parsed.Host == r.Host
+}
+
+// fillRefreshToken replaces the body: the token comes from the cookie alone.
+func fillRefreshToken(r *http.Request) error {
+	if _, err := io.Copy(io.Discard, io.LimitReader(r.Body, maxTokenBody)); err != nil {
+		return err
+	}
+	cookie, err := r.Cookie(cookieName)
+	if err != nil {
+		return failure.New(commonv1.Reason_REASON_TOKEN_MISSING)
+	}
+	body, err := json.Marshal(map[string]string{"refreshToken": cookie.Value})
+	if err != nil {
+		return err
+	}
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return nil
+}
+
+// keepRefreshTokenInCookie moves the refresh token of an answer into the cookie.
+func keepRefreshTokenInCookie(ctx context.Context, w http.ResponseWriter, answer proto.Message) error {
+	if ctx.Value(cookieKey{}) == nil {
+		return nil
+	}
+	tokened, ok := answer.(interface {
+		GetTokens() *identityv1.SessionTokens
+	})
+	if !ok || tokened.GetTokens() == nil {
+		return nil
+	}
+	const untilItEnds = 90 * 24 * 60 * 60 // A session's longest life; identity ends it sooner.
+	http.SetCookie(w, refreshCookie(tokened.GetTokens().GetRefreshToken(), untilItEnds))
+	tokened.GetTokens().RefreshToken = ""
+	return nil
+}
+
+func refreshCookie(value string, maxAge int) *http.Cookie {
+	return &http.Cookie{
+		Name: cookieName, Value: value, Path: cookiePath, MaxAge: maxAge,
+		Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+	}
+}

@@ -1,0 +1,48 @@
+package rest
+
+import (
+	"context"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"google.golang.org/grpc"
+
+	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
+	identityv1 "kontor.internal/proto/gen/go/kontor/identity/v1"
+	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
+	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
+)
+
+// routes puts one service's REST routes on a mux.
+type routes func(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnInterface) error
+
+// of makes routes of the two functions that are generated for a service.
+func of[C any](client func(grpc.ClientConnInterface) C, handle func(context.Context, *runtime.ServeMux, C) error) routes {
+	return func(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnInterface) error {
+		return handle(ctx, mux, client(conn))
+	}
+}
+
+// register puts the routes of every public service on the mux. A test compares
+// this list with the contract, so none is forgotten.
+func register(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnInterface) error {
+	for _, add := range []routes{
+		of(commonv1.NewOperationServiceClient, commonv1.RegisterOperationServiceHandlerClient),
+
+		of(identityv1.NewAccountServiceClient, identityv1.RegisterAccountServiceHandlerClient),
+		of(identityv1.NewKeyServiceClient, identityv1.RegisterKeyServiceHandlerClient),
+		of(identityv1.NewSessionServiceClient, identityv1.RegisterSessionServiceHandlerClient),
+
+		of(licensingv1.NewKeyServiceClient, licensingv1.RegisterKeyServiceHandlerClient),
+
+		of(tenancyv1.NewInvitationServiceClient, tenancyv1.RegisterInvitationServiceHandlerClient),
+		of(tenancyv1.NewMemberServiceClient, tenancyv1.RegisterMemberServiceHandlerClient),
+		of(tenancyv1.NewStaffServiceClient, tenancyv1.RegisterStaffServiceHandlerClient),
+		of(tenancyv1.NewSubscriberServiceClient, tenancyv1.RegisterSubscriberServiceHandlerClient),
+		of(tenancyv1.NewUploadServiceClient, tenancyv1.RegisterUploadServiceHandlerClient),
+	} {
+		if err := add(ctx, mux, conn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
