@@ -8,16 +8,15 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"fmt"
 	"io/fs"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/lestrrat-go/jwx/v3/jwk"
-	"github.com/nats-io/nats.go"
 	"google.golang.org/grpc"
 
 	"kontor.internal/libs/authn"
@@ -27,6 +26,7 @@ import (
 	"kontor.internal/libs/events"
 	"kontor.internal/libs/failure"
 	"kontor.internal/libs/mtls"
+	"kontor.internal/libs/postgres"
 	"kontor.internal/libs/postgres/pgtest"
 	"kontor.internal/libs/servers/servertest"
 	"kontor.internal/libs/service"
@@ -181,11 +181,11 @@ func (s *Suite) Advance(d time.Duration) {
 	must(s.t, clock.SetOffset(s.clockFile, now+d))
 }
 
-// Publish sends an event as another service would, with the next version of
-// its aggregate.
-func (s *Suite) Publish(version int64, e events.Event) {
+// Publish sends an event as another service would, through the outbox of the
+// service under test.
+func (s *Suite) Publish(e events.Event) {
 	s.t.Helper()
-	must(s.t, publish(s.t.Context(), s.deps, version, e))
+	must(s.t, postgres.InTx(s.t.Context(), s.DB, func(tx pgx.Tx) error { return events.Append(s.t.Context(), tx, e) }))
 }
 
 // Events follows what is published from now on under some subjects.
@@ -266,14 +266,3 @@ func must(t testing.TB, err error) {
 		t.Fatal(err)
 	}
 }
-
-func publish(ctx context.Context, deps events.Deps, version int64, e events.Event) error {
-	message, err := events.Message(deps.Service, version, e)
-	if err != nil {
-		return fmt.Errorf("servicetest: %w", err)
-	}
-	_, err = deps.JetStream.PublishMsg(ctx, message)
-	return err
-}
-
-var _ = nats.NewMsg
