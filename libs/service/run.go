@@ -165,6 +165,9 @@ func ServeAdmin(ctx context.Context, listener net.Listener, metrics http.Handler
 	return err
 }
 
+// Close gives up a service that was made but will not Run.
+func (s *Service) Close() error { return s.closeAll() }
+
 // closeAll closes in reverse order, each bounded.
 func (s *Service) closeAll() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

@@ -7,14 +7,12 @@ CREATE TABLE account (
     full_name       text        NOT NULL CONSTRAINT account_full_name_short CHECK (char_length(full_name) <= 200),
     language        text        NOT NULL CONSTRAINT account_language_known CHECK (language IN ('lv', 'fa', 'pl', 'sv', 'hu', 'en')),
     self_registered boolean     NOT NULL,
-    letter_time     timestamptz,
     create_time     timestamptz NOT NULL,
     activate_time   timestamptz,
     CONSTRAINT account_active_since CHECK (state <> 'active' OR activate_time IS NOT NULL)
 );
 COMMENT ON TABLE account IS 'One person or technical client that signs in.';
 COMMENT ON COLUMN account.self_registered IS 'Whether its holder asked for it; such a person gets a subscriber of their own.';
-COMMENT ON COLUMN account.letter_time IS 'When a visitor last made us write to it; real time, spaces letters out.';
 
 CREATE TABLE identifier (
     id          uuid        NOT NULL CONSTRAINT identifier_id_unique PRIMARY KEY,
@@ -51,6 +49,14 @@ CREATE TABLE link (
 COMMENT ON TABLE link IS 'Links in letters. Their secrets are derived from the id with a key and stored nowhere.';
 COMMENT ON COLUMN link.use_time IS 'When what it does was done, by it or by another one.';
 CREATE INDEX link_open ON link (account_id, purpose) WHERE use_time IS NULL;
+
+CREATE TABLE letter (
+    account_id uuid        NOT NULL CONSTRAINT letter_of_account REFERENCES account (id),
+    kind       text        NOT NULL CONSTRAINT letter_kind_known CHECK (kind IN ('activation', 'password_reset', 'already_registered')),
+    time       timestamptz NOT NULL,
+    CONSTRAINT letter_once_a_kind PRIMARY KEY (account_id, kind)
+);
+COMMENT ON TABLE letter IS 'When a visitor last made us write to an account. Real time; each kind is spaced out by itself, so that none holds up another.';
 
 CREATE TABLE session (
     id               uuid        NOT NULL CONSTRAINT session_id_unique PRIMARY KEY,

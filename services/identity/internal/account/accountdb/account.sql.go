@@ -50,7 +50,7 @@ func (q *Queries) FindCredential(ctx context.Context, key string) (FindCredentia
 }
 
 const getAccount = `-- name: GetAccount :one
-SELECT a.id, a.kind, a.state, a.full_name, a.language, a.self_registered, a.letter_time, a.create_time, i.value AS email
+SELECT a.id, a.kind, a.state, a.full_name, a.language, a.self_registered, a.create_time, i.value AS email
 FROM account a
 JOIN identifier i ON i.account_id = a.id AND i.main
 WHERE a.id = $1
@@ -63,7 +63,6 @@ type GetAccountRow struct {
 	FullName       string
 	Language       string
 	SelfRegistered bool
-	LetterTime     *time.Time
 	CreateTime     time.Time
 	Email          string
 }
@@ -78,7 +77,6 @@ func (q *Queries) GetAccount(ctx context.Context, id uuid.UUID) (GetAccountRow, 
 		&i.FullName,
 		&i.Language,
 		&i.SelfRegistered,
-		&i.LetterTime,
 		&i.CreateTime,
 		&i.Email,
 	)
@@ -86,7 +84,7 @@ func (q *Queries) GetAccount(ctx context.Context, id uuid.UUID) (GetAccountRow, 
 }
 
 const getAccountByKey = `-- name: GetAccountByKey :one
-SELECT a.id, a.kind, a.state, a.full_name, a.language, a.self_registered, a.letter_time, a.create_time, m.value AS email
+SELECT a.id, a.kind, a.state, a.full_name, a.language, a.self_registered, a.create_time, m.value AS email
 FROM identifier i
 JOIN account a ON a.id = i.account_id
 JOIN identifier m ON m.account_id = a.id AND m.main
@@ -100,7 +98,6 @@ type GetAccountByKeyRow struct {
 	FullName       string
 	Language       string
 	SelfRegistered bool
-	LetterTime     *time.Time
 	CreateTime     time.Time
 	Email          string
 }
@@ -115,7 +112,6 @@ func (q *Queries) GetAccountByKey(ctx context.Context, key string) (GetAccountBy
 		&i.FullName,
 		&i.Language,
 		&i.SelfRegistered,
-		&i.LetterTime,
 		&i.CreateTime,
 		&i.Email,
 	)
@@ -194,7 +190,7 @@ func (q *Queries) InsertIdentifier(ctx context.Context, arg InsertIdentifierPara
 }
 
 const listAccounts = `-- name: ListAccounts :many
-SELECT a.id, a.kind, a.state, a.full_name, a.language, a.self_registered, a.letter_time, a.create_time, i.value AS email
+SELECT a.id, a.kind, a.state, a.full_name, a.language, a.self_registered, a.create_time, i.value AS email
 FROM account a
 JOIN identifier i ON i.account_id = a.id AND i.main
 WHERE a.id = ANY ($1::uuid[])
@@ -207,7 +203,6 @@ type ListAccountsRow struct {
 	FullName       string
 	Language       string
 	SelfRegistered bool
-	LetterTime     *time.Time
 	CreateTime     time.Time
 	Email          string
 }
@@ -228,7 +223,6 @@ func (q *Queries) ListAccounts(ctx context.Context, ids []uuid.UUID) ([]ListAcco
 			&i.FullName,
 			&i.Language,
 			&i.SelfRegistered,
-			&i.LetterTime,
 			&i.CreateTime,
 			&i.Email,
 		); err != nil {
@@ -291,7 +285,7 @@ func (q *Queries) ListIdentifiers(ctx context.Context, arg ListIdentifiersParams
 }
 
 const lockAccount = `-- name: LockAccount :one
-SELECT a.id, a.kind, a.state, a.full_name, a.language, a.self_registered, a.letter_time, a.create_time, i.value AS email
+SELECT a.id, a.kind, a.state, a.full_name, a.language, a.self_registered, a.create_time, i.value AS email
 FROM account a
 JOIN identifier i ON i.account_id = a.id AND i.main
 WHERE a.id = $1
@@ -305,7 +299,6 @@ type LockAccountRow struct {
 	FullName       string
 	Language       string
 	SelfRegistered bool
-	LetterTime     *time.Time
 	CreateTime     time.Time
 	Email          string
 }
@@ -320,7 +313,6 @@ func (q *Queries) LockAccount(ctx context.Context, id uuid.UUID) (LockAccountRow
 		&i.FullName,
 		&i.Language,
 		&i.SelfRegistered,
-		&i.LetterTime,
 		&i.CreateTime,
 		&i.Email,
 	)
@@ -328,7 +320,7 @@ func (q *Queries) LockAccount(ctx context.Context, id uuid.UUID) (LockAccountRow
 }
 
 const lockAccountByKey = `-- name: LockAccountByKey :one
-SELECT a.id, a.kind, a.state, a.full_name, a.language, a.self_registered, a.letter_time, a.create_time, m.value AS email
+SELECT a.id, a.kind, a.state, a.full_name, a.language, a.self_registered, a.create_time, m.value AS email
 FROM identifier i
 JOIN account a ON a.id = i.account_id
 JOIN identifier m ON m.account_id = a.id AND m.main
@@ -343,7 +335,6 @@ type LockAccountByKeyRow struct {
 	FullName       string
 	Language       string
 	SelfRegistered bool
-	LetterTime     *time.Time
 	CreateTime     time.Time
 	Email          string
 }
@@ -358,11 +349,46 @@ func (q *Queries) LockAccountByKey(ctx context.Context, key string) (LockAccount
 		&i.FullName,
 		&i.Language,
 		&i.SelfRegistered,
-		&i.LetterTime,
 		&i.CreateTime,
 		&i.Email,
 	)
 	return i, err
+}
+
+const lockKey = `-- name: LockKey :exec
+SELECT pg_advisory_xact_lock(hashtextextended('kontor identity identifier ' || $1::text, 0))
+`
+
+// Whoever registers the same identifier at once waits here.
+func (q *Queries) LockKey(ctx context.Context, key string) error {
+	_, err := q.db.Exec(ctx, lockKey, key)
+	return err
+}
+
+const postLetter = `-- name: PostLetter :execrows
+INSERT INTO letter (account_id, kind, time) VALUES ($1, $2, $3::timestamptz)
+ON CONFLICT (account_id, kind) DO UPDATE SET time = excluded.time WHERE letter.time <= $4::timestamptz
+`
+
+type PostLetterParams struct {
+	AccountID uuid.UUID
+	Kind      string
+	Now       time.Time
+	NotAfter  time.Time
+}
+
+// One row when a letter of the kind may go out now.
+func (q *Queries) PostLetter(ctx context.Context, arg PostLetterParams) (int64, error) {
+	result, err := q.db.Exec(ctx, postLetter,
+		arg.AccountID,
+		arg.Kind,
+		arg.Now,
+		arg.NotAfter,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const putCredential = `-- name: PutCredential :exec
@@ -395,20 +421,6 @@ type ReplaceHashParams struct {
 // The same password under newer parameters; changes nothing when it was changed meanwhile.
 func (q *Queries) ReplaceHash(ctx context.Context, arg ReplaceHashParams) error {
 	_, err := q.db.Exec(ctx, replaceHash, arg.NewHash, arg.AccountID, arg.OldHash)
-	return err
-}
-
-const setLetterTime = `-- name: SetLetterTime :exec
-UPDATE account SET letter_time = $1 WHERE id = $2
-`
-
-type SetLetterTimeParams struct {
-	LetterTime *time.Time
-	ID         uuid.UUID
-}
-
-func (q *Queries) SetLetterTime(ctx context.Context, arg SetLetterTimeParams) error {
-	_, err := q.db.Exec(ctx, setLetterTime, arg.LetterTime, arg.ID)
 	return err
 }
 

@@ -7,27 +7,27 @@ INSERT INTO identifier (id, account_id, kind, value, key, main, verify_time, cre
 VALUES (@id, @account_id, @kind, @value, @key, @main, @verify_time, @create_time);
 
 -- name: GetAccount :one
-SELECT a.id, a.kind, a.state, a.full_name, a.language, a.self_registered, a.letter_time, a.create_time, i.value AS email
+SELECT a.id, a.kind, a.state, a.full_name, a.language, a.self_registered, a.create_time, i.value AS email
 FROM account a
 JOIN identifier i ON i.account_id = a.id AND i.main
 WHERE a.id = @id;
 
 -- name: LockAccount :one
-SELECT a.id, a.kind, a.state, a.full_name, a.language, a.self_registered, a.letter_time, a.create_time, i.value AS email
+SELECT a.id, a.kind, a.state, a.full_name, a.language, a.self_registered, a.create_time, i.value AS email
 FROM account a
 JOIN identifier i ON i.account_id = a.id AND i.main
 WHERE a.id = @id
 FOR UPDATE OF a;
 
 -- name: GetAccountByKey :one
-SELECT a.id, a.kind, a.state, a.full_name, a.language, a.self_registered, a.letter_time, a.create_time, m.value AS email
+SELECT a.id, a.kind, a.state, a.full_name, a.language, a.self_registered, a.create_time, m.value AS email
 FROM identifier i
 JOIN account a ON a.id = i.account_id
 JOIN identifier m ON m.account_id = a.id AND m.main
 WHERE i.key = @key;
 
 -- name: LockAccountByKey :one
-SELECT a.id, a.kind, a.state, a.full_name, a.language, a.self_registered, a.letter_time, a.create_time, m.value AS email
+SELECT a.id, a.kind, a.state, a.full_name, a.language, a.self_registered, a.create_time, m.value AS email
 FROM identifier i
 JOIN account a ON a.id = i.account_id
 JOIN identifier m ON m.account_id = a.id AND m.main
@@ -35,7 +35,7 @@ WHERE i.key = @key
 FOR UPDATE OF a;
 
 -- name: ListAccounts :many
-SELECT a.id, a.kind, a.state, a.full_name, a.language, a.self_registered, a.letter_time, a.create_time, i.value AS email
+SELECT a.id, a.kind, a.state, a.full_name, a.language, a.self_registered, a.create_time, i.value AS email
 FROM account a
 JOIN identifier i ON i.account_id = a.id AND i.main
 WHERE a.id = ANY (@ids::uuid[]);
@@ -76,8 +76,14 @@ WHERE id = @id;
 -- name: UpdateProfile :exec
 UPDATE account SET full_name = @full_name, language = @language WHERE id = @id;
 
--- name: SetLetterTime :exec
-UPDATE account SET letter_time = @letter_time WHERE id = @id;
+-- name: PostLetter :execrows
+-- One row when a letter of the kind may go out now.
+INSERT INTO letter (account_id, kind, time) VALUES (@account_id, @kind, @now::timestamptz)
+ON CONFLICT (account_id, kind) DO UPDATE SET time = excluded.time WHERE letter.time <= @not_after::timestamptz;
+
+-- name: LockKey :exec
+-- Whoever registers the same identifier at once waits here.
+SELECT pg_advisory_xact_lock(hashtextextended('kontor identity identifier ' || @key::text, 0));
 
 -- name: ListIdentifiers :many
 SELECT id, kind, value, main, verify_time
