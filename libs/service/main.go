@@ -12,8 +12,8 @@ import (
 	"kontor.internal/libs/config"
 )
 
-// Names of all programs, so that they can share one environment.
-func programs() []string {
+// Programs are the names of all programs, so that they can share one environment.
+func Programs() []string {
 	return []string{"identity", "licensing", "tenancy", "exchange", "backup", "notification", "gateway", "config", "local"}
 }
 
@@ -39,7 +39,7 @@ func run[C any, R Runner](name string, build func(ctx context.Context, cfg C) (R
 		return 2
 	}
 	var cfg C
-	if err := config.Load(&cfg, config.Options{File: *file, Environ: environ, Service: name, Others: programs()}); err != nil {
+	if err := config.Load(&cfg, config.Options{File: *file, Environ: environ, Service: name, Others: Programs()}); err != nil {
 		fmt.Fprintln(stderr, err)
 		return 2
 	}
