@@ -306,7 +306,9 @@ type MemberAdded struct {
 	// `subscribers/S/invitations/I`, for a member by invitation.
 	Invitation string `protobuf:"bytes,5,opt,name=invitation,proto3" json:"invitation,omitempty"`
 	// Whether access came with it.
-	Access        bool `protobuf:"varint,6,opt,name=access,proto3" json:"access,omitempty"`
+	Access bool `protobuf:"varint,6,opt,name=access,proto3" json:"access,omitempty"`
+	// The local user's name that the member was prepared from (J4); the envelope names the company.
+	LocalUser     string `protobuf:"bytes,7,opt,name=local_user,json=localUser,proto3" json:"local_user,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -381,6 +383,13 @@ func (x *MemberAdded) GetAccess() bool {
 		return x.Access
 	}
 	return false
+}
+
+func (x *MemberAdded) GetLocalUser() string {
+	if x != nil {
+		return x.LocalUser
+	}
+	return ""
 }
 
 // Subject `kontor.tenancy.member.updated`, aggregate `subscribers/S/members/M`:
@@ -903,7 +912,7 @@ const file_kontor_tenancy_v1_events_proto_rawDesc = "" +
 	"\x13SubscriberCompleted\x12=\n" +
 	"\n" +
 	"subscriber\x18\x01 \x01(\v2\x1d.kontor.tenancy.v1.SubscriberR\n" +
-	"subscriber\"\xd0\x01\n" +
+	"subscriber\"\xef\x01\n" +
 	"\vMemberAdded\x12\x16\n" +
 	"\x06member\x18\x01 \x01(\tR\x06member\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x127\n" +
@@ -914,7 +923,9 @@ const file_kontor_tenancy_v1_events_proto_rawDesc = "" +
 	"\n" +
 	"invitation\x18\x05 \x01(\tR\n" +
 	"invitation\x12\x16\n" +
-	"\x06access\x18\x06 \x01(\bR\x06access\"|\n" +
+	"\x06access\x18\x06 \x01(\bR\x06access\x12\x1d\n" +
+	"\n" +
+	"local_user\x18\a \x01(\tR\tlocalUser\"|\n" +
 	"\rMemberUpdated\x12\x16\n" +
 	"\x06member\x18\x01 \x01(\tR\x06member\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x16\n" +

@@ -1,0 +1,64 @@
+// Package rights asks licensing whether a subscriber's own conditions allow something.
+package rights
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"kontor.internal/libs/failure"
+	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
+	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
+	"kontor.internal/services/tenancy/internal/names"
+)
+
+// Rights asks licensing.
+type Rights struct {
+	licensing licensingv1.RightServiceClient
+}
+
+// New returns Rights that ask over a connection to licensing.
+func New(licensing licensingv1.RightServiceClient) *Rights { return &Rights{licensing: licensing} }
+
+// Question is an action and what it is about.
+type Question struct {
+	Subscriber uuid.UUID
+	Action     licensingv1.Action
+	// Product that the action concerns, if one.
+	Product string
+	// CountAfter is how many there would be, for actions that are counted.
+	CountAfter int
+}
+
+// Require refuses with RIGHT_MISSING and every condition that fails.
+func (r *Rights) Require(ctx context.Context, q Question) error {
+	answer, err := r.licensing.DecideRight(ctx, &licensingv1.DecideRightRequest{
+		Subscriber: names.Subscriber(q.Subscriber), Action: q.Action, Product: q.Product, CountAfter: int32(q.CountAfter),
+	})
+	if err != nil {
+		return err
+	}
+	return refusal(answer.GetDecision())
+}
+
+// refusal is nil when the decision allows the action.
+func refusal(decision *licensingv1.Decision) error {
+	if decision.GetAllowed() {
+		return nil
+	}
+	var conditions, remedies, why []string
+	for _, c := range decision.GetConditions() {
+		if c.GetMet() {
+			continue
+		}
+		conditions = append(conditions, c.GetKey())
+		why = append(why, c.GetText())
+		if c.GetRemedy() != "" && !slices.Contains(remedies, c.GetRemedy()) {
+			remedies = append(remedies, c.GetRemedy())
+		}
+	}
+	return failure.New(commonv1.Reason_REASON_RIGHT_MISSING, "conditions", strings.Join(conditions, ","),
+		"remedies", strings.Join(remedies, ","), "why", strings.Join(why, " "))
+}
