@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -32,6 +33,9 @@ func (a *Authorizer) Internal(method string) bool {
 // request. It answers the caller with what was found out about it.
 func (a *Authorizer) Check(ctx context.Context, method string, request proto.Message) (caller.Caller, error) {
 	who := caller.From(ctx)
+	if isInfrastructure(strings.TrimPrefix(method, "/")) {
+		return who, mustBeService(who)
+	}
 	rule, ok := a.rules[method]
 	if !ok {
 		return who, failure.New(commonv1.Reason_REASON_METHOD_UNKNOWN)
@@ -107,6 +111,14 @@ func (a *Authorizer) Allowed(ctx context.Context, permission authv1.Permission, 
 	}
 	if !access.Allows(permission, scope) {
 		return denied(permission.String(), scope.String(), access)
+	}
+	return nil
+}
+
+// mustBeService admits health checks and reflection of the suite's own parts.
+func mustBeService(who caller.Caller) error {
+	if who.Service == "" {
+		return denied("internal", "services", Access{})
 	}
 	return nil
 }

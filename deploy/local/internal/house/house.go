@@ -49,6 +49,7 @@ type House struct {
 	programs  []program
 	secrets   map[string]string
 	stores    stores
+	public    mtls.Files // what the gateway shows to the outside
 	control   net.Listener
 	addresses map[string][]string // of each service's copies
 	admins    map[string]string
@@ -98,6 +99,9 @@ func Open(o Options) (*House, error) {
 		}
 	}
 	if h.authority, err = mtls.OpenAuthority(mtls.AuthorityConfig{Dir: folder.Join("tls")}); err != nil {
+		return nil, errors.Join(err, folder.Close())
+	}
+	if h.public, err = h.authority.IssueServer(mtls.ServerRequest{Name: "gateway-public"}); err != nil {
 		return nil, errors.Join(err, folder.Close())
 	}
 	for _, dir := range []string{h.objects(), folder.Join("logs")} {
@@ -309,9 +313,4 @@ func (h *House) setOffset(d time.Duration) error {
 		return errors.New("start kontor-local with --test-clock to move the clock")
 	}
 	return clock.SetOffset(h.clockFile(), d)
-}
-
-// publicCertificate is what the gateway shows to the outside.
-func (h *House) publicCertificate() (mtls.Files, error) {
-	return h.authority.IssueServer(mtls.ServerRequest{Name: "gateway-public"})
 }

@@ -9,8 +9,6 @@ import (
 	"kontor.internal/libs/config"
 	"kontor.internal/libs/service"
 	"kontor.internal/services/identity"
-	"kontor.internal/services/licensing"
-	"kontor.internal/services/tenancy"
 )
 
 // program is one service, or the gateway.
@@ -30,8 +28,6 @@ type program struct {
 func programs() []program {
 	return []program{
 		{name: "identity", database: true, run: in("identity", identity.New), settings: identitySettings},
-		{name: "tenancy", database: true, run: in("tenancy", tenancy.New), settings: tenancySettings},
-		{name: "licensing", database: true, run: in("licensing", licensing.New), settings: licensingSettings},
 		{name: "gateway", run: in("gateway", gateway.New), settings: gatewaySettings},
 	}
 }

@@ -1,0 +1,20 @@
+package house
+
+// What each program is told beyond what all are told. Keys are documented in
+// each program's Config.
+
+func identitySettings(h *House) map[string]string {
+	return map[string]string{
+		"key_encryption_key": h.secret("identity-kek"),
+		"token_key":          h.secret("identity-link"),
+	}
+}
+
+func gatewaySettings(h *House) map[string]string {
+	public := h.public
+	return map[string]string{
+		"http_listen": h.httpAddr, "grpc_listen": h.grpcAddr,
+		"public_cert_file": public.Cert, "public_key_file": public.Key,
+		"redis_url": h.stores.redis.URL(),
+	}
+}
