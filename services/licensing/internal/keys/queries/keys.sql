@@ -1,0 +1,15 @@
+-- name: LockKeys :exec
+LOCK TABLE signing_key IN SHARE ROW EXCLUSIVE MODE;
+
+-- name: ListKeys :many
+SELECT id, public, sealed, sign_from, sign_until, publish_until, created
+FROM signing_key
+WHERE publish_until > @now
+ORDER BY sign_from;
+
+-- name: InsertKey :exec
+INSERT INTO signing_key (id, public, sealed, sign_from, sign_until, publish_until, created)
+VALUES (@id, @public, @sealed, @sign_from, @sign_until, @publish_until, @created);
+
+-- name: DeleteOldKeys :exec
+DELETE FROM signing_key WHERE publish_until <= @now;
