@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
 	"kontor.internal/libs/mtls"
 )
 
@@ -188,13 +190,12 @@ func TestAHalfWrittenRenewalLeavesTheOldCertificateInUse(t *testing.T) {
 func TestAnAuthorityAndItsCertificatesAreMadeOnce(t *testing.T) {
 	dir := t.TempDir()
 	var opened sync.WaitGroup
-	for range 8 {
-		opened.Go(func() {
-			_, err := mtls.OpenAuthority(mtls.AuthorityConfig{Dir: dir})
-			require.NoError(t, err)
-		})
+	errs := make([]error, 8)
+	for i := range errs {
+		opened.Go(func() { _, errs[i] = mtls.OpenAuthority(mtls.AuthorityConfig{Dir: dir}) })
 	}
 	opened.Wait()
+	require.NoError(t, errors.Join(errs...))
 	first := issue(t, authorityWith(t, mtls.AuthorityConfig{Dir: dir}), "identity")
 	content, err := os.ReadFile(first.Cert)
 	require.NoError(t, err)

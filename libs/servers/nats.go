@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
 	"kontor.internal/libs/mtls"
 )
 
@@ -272,7 +273,9 @@ func (l *natsLog) failure() error {
 func (l *natsLog) Noticef(format string, v ...any) {
 	l.logger.Info("nats: " + fmt.Sprintf(format, v...))
 }
+
 func (l *natsLog) Warnf(format string, v ...any) { l.logger.Warn("nats: " + fmt.Sprintf(format, v...)) }
+
 func (l *natsLog) Errorf(format string, v ...any) {
 	l.logger.Error("nats: " + fmt.Sprintf(format, v...))
 }

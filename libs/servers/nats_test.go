@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
 	"github.com/stretchr/testify/require"
+
 	"kontor.internal/libs/mtls"
 	"kontor.internal/libs/servers"
 )

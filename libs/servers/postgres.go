@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
 	"kontor.internal/libs/mtls"
 )
 
@@ -82,7 +83,9 @@ func (p *Postgres) DSN(database string) string {
 	if database == "" {
 		database = superuser
 	}
-	return p.dsn(p.Port(), database)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.dsn(p.port, database)
 }
 
 func (p *Postgres) dsn(port int, database string) string {
@@ -114,7 +117,11 @@ func (p *Postgres) Port() int {
 }
 
 // Password is the superuser's.
-func (p *Postgres) Password() string { return p.password }
+func (p *Postgres) Password() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.password
+}
 
 // PasswordFile is the file, of mode 0600, that keeps the superuser's password between runs.
 func (p *Postgres) PasswordFile() string { return filepath.Join(p.cfg.Dir, "password") }
@@ -166,6 +173,20 @@ func (p *Postgres) Restart(ctx context.Context) error {
 		return fmt.Errorf("restart PostgreSQL in %s: %w", p.cfg.Dir, err)
 	}
 	return nil
+}
+
+// Reload has the running server take up a renewed certificate. New connections see it; those that stand keep the old one.
+func (p *Postgres) Reload() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	who, err := serverUser()
+	if err != nil {
+		return err
+	}
+	if err := p.writeAccess(who); err != nil {
+		return err
+	}
+	return p.process.Signal(syscall.SIGHUP)
 }
 
 // Kill ends the server as a power cut would. Restart brings it back.

@@ -92,7 +92,7 @@ func clusterTemplate(ctx context.Context, bin, cache string, who *account) (stri
 		return "", fmt.Errorf("ask PostgreSQL's version: %w", err)
 	}
 	name := strings.Join(strings.FieldsFunc(string(version), func(r rune) bool {
-		return !(r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r == '.')
+		return r != '.' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
 	}), "-")
 	template := filepath.Join(cache, name+"-"+who.name+"-"+clusterFormat)
 	if _, err := os.Stat(template); err == nil {

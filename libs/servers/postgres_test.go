@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
 	"kontor.internal/libs/servers"
 )
 
@@ -106,6 +107,21 @@ func TestPostgresWithACertificateRefusesPlainConnections(t *testing.T) {
 	other := strings.Replace(p.DSN(""), url.QueryEscape(files.CA), url.QueryEscape(serverCertificate(t).CA), 1)
 	_, err = ask(t.Context(), other, "SELECT 'in'")
 	require.ErrorContains(t, err, "unknown authority")
+}
+
+func TestPostgresTakesUpARenewedCertificate(t *testing.T) {
+	files, renewed := serverCertificate(t), serverCertificate(t)
+	p := startPostgres(t, servers.PostgresConfig{NoFsync: true, TLS: files})
+	for from, to := range map[string]string{renewed.CA: files.CA, renewed.Cert: files.Cert, renewed.Key: files.Key} {
+		require.NoError(t, os.Rename(from, to))
+	}
+	_, err := ask(t.Context(), p.DSN(""), "SELECT 'in'")
+	require.ErrorContains(t, err, "unknown authority", "the new authority does not vouch for the old certificate")
+	require.NoError(t, p.Reload())
+	eventually(t, "the new certificate is shown", func() bool {
+		_, err := ask(t.Context(), p.DSN(""), "SELECT 'in'")
+		return err == nil
+	})
 }
 
 func TestPostgresKeepsPortPasswordAndDataOverARestart(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+
 	"kontor.internal/libs/mtls"
 	"kontor.internal/libs/servers"
 )

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
 	"kontor.internal/libs/mtls"
 	"kontor.internal/libs/servers"
 )

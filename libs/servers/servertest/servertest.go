@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
+
 	"kontor.internal/libs/servers"
 )
 
