@@ -49,8 +49,15 @@ if [ ! -e $policy ]; then
   chmod 755 $policy
 fi
 
-apt-get update -qq -o DPkg::Lock::Timeout=300 </dev/null
-apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" >/dev/null </dev/null
+log=$(mktemp)
+{
+  apt-get update -qq -o DPkg::Lock::Timeout=300 &&
+    apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"
+} >"$log" 2>&1 </dev/null || {
+  cat "$log" >&2
+  exit 1
+}
+rm "$log"
 for package in "$@"; do
   case $package in redis-server | postgresql) ;; *) continue ;; esac
   if command -v systemctl >/dev/null; then
