@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/lestrrat-go/jwx/v3/jwa"
 	"github.com/lestrrat-go/jwx/v3/jwk"
 	"google.golang.org/grpc"
 
@@ -257,6 +258,7 @@ func newKey(t testing.TB) jwk.Key {
 	key, err := jwk.Import(private)
 	must(t, err)
 	must(t, key.Set(jwk.KeyIDKey, "test"))
+	must(t, key.Set(jwk.AlgorithmKey, jwa.EdDSA()))
 	return key
 }
 
