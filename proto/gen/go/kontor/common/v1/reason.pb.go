@@ -159,6 +159,8 @@ const (
 	Reason_REASON_STAFF_CLAIMED Reason = 317
 	// The last member of staff can't be removed.
 	Reason_REASON_LAST_STAFF Reason = 318
+	// Only a letter that failed can be sent again: `letter`.
+	Reason_REASON_LETTER_NOT_FAILED Reason = 600
 	// A browser's request for its session's cookie came from another site: `origin`.
 	Reason_REASON_CROSS_SITE_REQUEST Reason = 700
 	// The body broke off; what came before, up to `received_bytes`, is kept.
@@ -230,6 +232,7 @@ var (
 		316: "REASON_STAFF_TOKEN_WRONG",
 		317: "REASON_STAFF_CLAIMED",
 		318: "REASON_LAST_STAFF",
+		600: "REASON_LETTER_NOT_FAILED",
 		700: "REASON_CROSS_SITE_REQUEST",
 		701: "REASON_UPLOAD_BROKEN_OFF",
 	}
@@ -296,6 +299,7 @@ var (
 		"REASON_STAFF_TOKEN_WRONG":       316,
 		"REASON_STAFF_CLAIMED":           317,
 		"REASON_LAST_STAFF":              318,
+		"REASON_LETTER_NOT_FAILED":       600,
 		"REASON_CROSS_SITE_REQUEST":      700,
 		"REASON_UPLOAD_BROKEN_OFF":       701,
 	}
@@ -351,7 +355,7 @@ var File_kontor_common_v1_reason_proto protoreflect.FileDescriptor
 
 const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xac\x11\n" +
+	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xd1\x11\n" +
 	"\x06Reason\x12\x1c\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x1a\x04\xd0\xf3\x18\x02\x12\x19\n" +
 	"\x0fREASON_INTERNAL\x10\x01\x1a\x04\xd0\xf3\x18\r\x12!\n" +
@@ -417,7 +421,8 @@ const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\x18REASON_ACCOUNT_TECHNICAL\x10\xbb\x02\x1a\x04\xd0\xf3\x18\t\x12#\n" +
 	"\x18REASON_STAFF_TOKEN_WRONG\x10\xbc\x02\x1a\x04\xd0\xf3\x18\a\x12\x1f\n" +
 	"\x14REASON_STAFF_CLAIMED\x10\xbd\x02\x1a\x04\xd0\xf3\x18\t\x12\x1c\n" +
-	"\x11REASON_LAST_STAFF\x10\xbe\x02\x1a\x04\xd0\xf3\x18\t\x12$\n" +
+	"\x11REASON_LAST_STAFF\x10\xbe\x02\x1a\x04\xd0\xf3\x18\t\x12#\n" +
+	"\x18REASON_LETTER_NOT_FAILED\x10\xd8\x04\x1a\x04\xd0\xf3\x18\t\x12$\n" +
 	"\x19REASON_CROSS_SITE_REQUEST\x10\xbc\x05\x1a\x04\xd0\xf3\x18\a\x12#\n" +
 	"\x18REASON_UPLOAD_BROKEN_OFF\x10\xbd\x05\x1a\x04\xd0\xf3\x18\n" +
 	":I\n" +
