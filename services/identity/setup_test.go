@@ -157,7 +157,9 @@ func (b *bundle) signIn(email string) *identityv1.SignInResponse {
 }
 
 // as calls with an access token.
-func (b *bundle) as(token string) grpc.ClientConnInterface { return b.With(caller.Caller{Token: token}) }
+func (b *bundle) as(token string) grpc.ClientConnInterface {
+	return b.With(caller.Caller{Token: token})
+}
 
 // from calls as a visitor from an address.
 func (b *bundle) from(address string) identityv1.SessionServiceClient {

@@ -85,7 +85,8 @@ func kindProto(kind string) identityv1.AccountKind {
 	return identityv1.AccountKind_ACCOUNT_KIND_PERSON
 }
 
-func kindOf(kind identityv1.AccountKind) caller.Kind {
+// KindOf reads a kind as the contract has it; a person when it is not said.
+func KindOf(kind identityv1.AccountKind) caller.Kind {
 	if kind == identityv1.AccountKind_ACCOUNT_KIND_TECHNICAL {
 		return caller.KindTechnical
 	}

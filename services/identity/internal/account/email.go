@@ -17,6 +17,10 @@ const (
 	maxLocal = 64
 )
 
+// domains reads domain names as mail servers look them up (RFC 5891), none of
+// whose labels is empty or too long.
+var domains = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.StrictDomainName(true), idna.VerifyDNSLength(true)) //nolint:gochecknoglobals // A constant.
+
 // Email is an e-mail address.
 type Email struct {
 	// Written is the address as its holder wrote it, without blanks around it.
@@ -37,7 +41,7 @@ func ParseEmail(text, field string) (Email, error) {
 	if !goodLocal(local) {
 		return Email{}, notEmail(field)
 	}
-	ascii, err := idna.Lookup.ToASCII(domain)
+	ascii, err := domains.ToASCII(domain)
 	if err != nil || !strings.Contains(ascii, ".") || strings.HasSuffix(ascii, ".") || strings.HasPrefix(ascii, ".") {
 		return Email{}, notEmail(field)
 	}

@@ -108,7 +108,7 @@ func (s *Server) registerProven(ctx context.Context, tx pgx.Tx, n Newcomer, hash
 	case a.Is(Closed):
 		return a, failure.New(reasonClosed)
 	case a.Is(Active):
-		return a, failure.New(commonv1.Reason_REASON_ALREADY_REGISTERED, "email", a.Email)
+		return a, failure.New(commonv1.Reason_REASON_ALREADY_REGISTERED)
 	}
 	a.FullName = n.FullName
 	return s.activate(ctx, tx, a, hash)

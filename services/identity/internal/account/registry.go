@@ -44,7 +44,9 @@ type Registry struct {
 }
 
 // NewRegistry returns a registry.
-func NewRegistry(d RegistryDeps) *Registry { return &Registry{RegistryDeps: d, teller: teller{d.Clock}} }
+func NewRegistry(d RegistryDeps) *Registry {
+	return &Registry{RegistryDeps: d, teller: teller{d.Clock}}
+}
 
 // Newcomer is who registers or is registered.
 type Newcomer struct {

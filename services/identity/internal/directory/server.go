@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"kontor.internal/libs/caller"
 	"kontor.internal/libs/failure"
 	"kontor.internal/libs/postgres"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
@@ -71,10 +70,7 @@ func (s *Server) FindAccount(ctx context.Context, req *identityv1.FindAccountReq
 
 // EnsureAccount finds the account of an e-mail or makes one that waits.
 func (s *Server) EnsureAccount(ctx context.Context, req *identityv1.EnsureAccountRequest) (*identityv1.EnsureAccountResponse, error) {
-	n := account.Newcomer{Language: account.Language(req.GetLanguage()), Kind: caller.KindPerson}
-	if req.GetKind() == identityv1.AccountKind_ACCOUNT_KIND_TECHNICAL {
-		n.Kind = caller.KindTechnical
-	}
+	n := account.Newcomer{Language: account.Language(req.GetLanguage()), Kind: account.KindOf(req.GetKind())}
 	var err error
 	if n.Email, err = account.ParseEmail(req.GetEmail(), "email"); err != nil {
 		return nil, err
