@@ -48,15 +48,16 @@ func New(ctx context.Context, cfg Config) (*service.Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	now := storedClock{s.Clock}
 	var (
 		ask       = rights.New(licensingv1.NewRightServiceClient(s.Peer("licensing")))
 		who       = newPeople(s)
-		members   = member.NewMembers(s.Clock, id.New)
+		members   = member.NewMembers(now, id.New)
 		regions   = subscriber.Regions(cfg.Regions)
 		companies = member.NoCompanies{}
-		changes   = subscriber.NewChanges(subscriber.ChangesDeps{Clock: s.Clock, NewID: id.New, Codes: codes, Regions: regions, Members: members})
+		changes   = subscriber.NewChanges(subscriber.ChangesDeps{Clock: now, NewID: id.New, Codes: codes, Regions: regions, Members: members})
 		inviting  = invitation.ServerDeps{
-			DB: s.DB, Clock: s.Clock, NewID: id.New, Links: links, Letters: letters, Members: members,
+			DB: s.DB, Clock: now, NewID: id.New, Links: links, Letters: letters, Members: members,
 			Companies: companies, People: who, Rights: ask, Pages: s.Pages,
 		}
 	)
@@ -69,7 +70,7 @@ func New(ctx context.Context, cfg Config) (*service.Service, error) {
 	tenancyv1.RegisterInvitationServiceServer(s.GRPC(), invitation.NewServer(inviting))
 	tenancyv1.RegisterAccessServiceServer(s.GRPC(), access.NewServer(newResolver(s)))
 	tenancyv1.RegisterStaffServiceServer(s.GRPC(), staff.NewServer(staff.ServerDeps{
-		DB: s.DB, Clock: s.Clock, People: who, Pages: s.Pages, FirstToken: cfg.FirstStaffToken,
+		DB: s.DB, Clock: now, People: who, Pages: s.Pages, FirstToken: cfg.FirstStaffToken,
 	}))
 	tenancyv1.RegisterDirectoryServiceServer(s.GRPC(), directory.Server{
 		Subscribers: subscriber.NewDirectory(s.DB), Invitations: invitation.NewDirectory(inviting),

@@ -3,9 +3,11 @@ package tenancy
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/riverqueue/river"
 
+	"kontor.internal/libs/clock"
 	"kontor.internal/libs/jobs"
 	"kontor.internal/libs/service"
 	identityv1 "kontor.internal/proto/gen/go/kontor/identity/v1"
@@ -31,6 +33,12 @@ func secretsAndTexts(cfg Config) (*subscriber.Codes, *invitation.Links, *invitat
 	letters, err := invitation.LoadLetters()
 	return codes, links, letters, err
 }
+
+// storedClock tells the time as finely as the database keeps it, so that an answer says the same before and after.
+type storedClock struct{ clock.Clock }
+
+// Now is whole microseconds.
+func (c storedClock) Now() time.Time { return c.Clock.Now().Truncate(time.Microsecond) }
 
 func newPeople(s *service.Service) *people.People {
 	return people.New(identityv1.NewDirectoryServiceClient(s.Peer("identity")))
