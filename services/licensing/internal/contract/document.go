@@ -291,7 +291,12 @@ func (w *writer) title(text string) {
 	w.pdf.Ln(lineHeight / 2)
 }
 
+// heading stays with the beginning of what follows it.
 func (w *writer) heading(text string) {
+	_, height := w.pdf.GetPageSize()
+	if w.pdf.GetY() > height-margin-4*lineHeight {
+		w.pdf.AddPage()
+	}
 	w.pdf.Ln(lineHeight / 2)
 	w.pdf.SetFont(fontName, "B", headSize)
 	w.pdf.MultiCell(0, lineHeight+1, text, "", "L", false)

@@ -191,18 +191,19 @@ const listContracts = `-- name: ListContracts :many
 SELECT id, subscriber, number, plan, language, customer, time_zone, document_key, document_sha256, document_size,
     filename, created, superseded_by, account, address, accepted_sha256, licence, accepted
 FROM contract_and_acceptance
-WHERE subscriber = $1 AND (sqlnarg('before')::uuid IS NULL OR id < sqlnarg('before')::uuid)
+WHERE subscriber = $1 AND ($2::uuid IS NULL OR id < $2::uuid)
 ORDER BY id DESC
-LIMIT $2
+LIMIT $3
 `
 
 type ListContractsParams struct {
 	Subscriber uuid.UUID
+	Before     *uuid.UUID
 	Count      int32
 }
 
 func (q *Queries) ListContracts(ctx context.Context, arg ListContractsParams) ([]ContractAndAcceptance, error) {
-	rows, err := q.db.Query(ctx, listContracts, arg.Subscriber, arg.Count)
+	rows, err := q.db.Query(ctx, listContracts, arg.Subscriber, arg.Before, arg.Count)
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ ORDER BY id;
 SELECT id, subscriber, number, plan, language, customer, time_zone, document_key, document_sha256, document_size,
     filename, created, superseded_by, account, address, accepted_sha256, licence, accepted
 FROM contract_and_acceptance
-WHERE subscriber = @subscriber AND (sqlnarg('before')::uuid IS NULL OR id < sqlnarg('before')::uuid)
+WHERE subscriber = @subscriber AND (sqlc.narg('before')::uuid IS NULL OR id < sqlc.narg('before')::uuid)
 ORDER BY id DESC
 LIMIT @count;
 

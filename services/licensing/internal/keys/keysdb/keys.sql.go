@@ -90,3 +90,17 @@ func (q *Queries) LockKeys(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, lockKeys)
 	return err
 }
+
+const resealKey = `-- name: ResealKey :exec
+UPDATE signing_key SET sealed = $1 WHERE id = $2
+`
+
+type ResealKeyParams struct {
+	Sealed []byte
+	ID     string
+}
+
+func (q *Queries) ResealKey(ctx context.Context, arg ResealKeyParams) error {
+	_, err := q.db.Exec(ctx, resealKey, arg.Sealed, arg.ID)
+	return err
+}

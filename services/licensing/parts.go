@@ -1,0 +1,74 @@
+package licensing
+
+import (
+	"context"
+
+	"kontor.internal/libs/blob"
+	"kontor.internal/libs/clock"
+	"kontor.internal/libs/service"
+	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
+	"kontor.internal/services/licensing/internal/catalogue"
+	"kontor.internal/services/licensing/internal/contract"
+	"kontor.internal/services/licensing/internal/entitlement"
+	"kontor.internal/services/licensing/internal/keys"
+	"kontor.internal/services/licensing/internal/licence"
+)
+
+// data is what can be wrong before anything is opened.
+type data struct {
+	catalogue *catalogue.Catalogue
+	texts     *entitlement.Texts
+	library   contract.Library
+	sealer    *keys.Sealer
+}
+
+func loadData(cfg Config) (d data, err error) {
+	if d.catalogue, err = catalogue.Load(cfg.CatalogueFile); err != nil {
+		return d, err
+	}
+	if d.texts, err = entitlement.LoadTexts(d.catalogue); err != nil {
+		return d, err
+	}
+	if d.library, err = contract.LoadLibrary(); err != nil {
+		return d, err
+	}
+	d.sealer, err = keys.NewSealer(cfg.KeyEncryptionKey, cfg.KeyEncryptionKeyPrevious)
+	return d, err
+}
+
+// parts are what the concepts share.
+type parts struct {
+	data
+	licences *licence.Store
+	book     *entitlement.Book
+	ring     *keys.Ring
+	objects  *blob.Bucket
+	tenancy  tenancyv1.DirectoryServiceClient
+}
+
+func newParts(ctx context.Context, s *service.Service, cfg Config, given data) (p parts, err error) {
+	p = parts{data: given, licences: licence.NewStore(), tenancy: tenancyv1.NewDirectoryServiceClient(s.Peer("tenancy"))}
+	p.book = entitlement.NewBook(entitlement.BookDeps{
+		DB: s.DB, Licences: p.licences, Catalogue: p.catalogue, Clock: s.Clock, Real: clock.System{},
+	})
+	if p.ring, err = openRing(ctx, s, p.sealer); err != nil {
+		return p, err
+	}
+	p.objects, err = openObjects(ctx, s, cfg.BlobURL)
+	return p, err
+}
+
+// openRing opens the signing keys.
+func openRing(ctx context.Context, s *service.Service, sealer *keys.Sealer) (*keys.Ring, error) {
+	return keys.Open(ctx, keys.Deps{DB: s.DB, Sealer: sealer, Policy: keys.DefaultPolicy(), Real: clock.System{}, Log: s.Log})
+}
+
+// openObjects opens the object store for as long as the service lives.
+func openObjects(ctx context.Context, s *service.Service, address string) (*blob.Bucket, error) {
+	objects, err := blob.Open(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	s.OnClose("object store", func(context.Context) error { return objects.Close() })
+	return objects, nil
+}
