@@ -14,6 +14,8 @@ require (
 	kontor.internal/services/identity v0.0.0
 )
 
+require github.com/wneessen/go-mail v0.8.1 // indirect
+
 require (
 	buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go v1.36.12-20260825204119-511051f7f437.2 // indirect
 	buf.build/go/protovalidate v1.4.0 // indirect
@@ -116,6 +118,8 @@ require (
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20261005182115-fad411399dd8 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 	kontor.internal/proto/gen/go v0.0.0 // indirect
+	kontor.internal/services/notification v0.0.0
+	kontor.internal/services/tenancy v0.0.0
 )
 
 replace (

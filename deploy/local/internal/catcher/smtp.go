@@ -118,6 +118,7 @@ func (m *Message) addPart(part *mail.Part) error {
 	if err != nil {
 		return err
 	}
+	text := strings.ReplaceAll(string(content), "\r\n", "\n") // As it was before it was a mail.
 	switch header := part.Header.(type) {
 	case *mail.AttachmentHeader:
 		a := Attachment{Content: content}
@@ -130,9 +131,9 @@ func (m *Message) addPart(part *mail.Part) error {
 	case *mail.InlineHeader:
 		kind, _, err := header.ContentType()
 		if kind == "text/html" {
-			m.HTML += string(content)
+			m.HTML += text
 		} else {
-			m.Text += string(content)
+			m.Text += text
 		}
 		return err
 	}

@@ -69,7 +69,7 @@ type phase struct {
 func secretNames(programs []program) []string {
 	names := []string{
 		"redis", "nats", "page-key", "control", provisioner, "first-staff",
-		"identity-kek", "identity-link", "tenancy-link", "tenancy-kek", "licensing-kek", "exchange-kek", "backup-kek",
+		"identity-kek", "identity-link", "tenancy-link", "subscriber-code", "tenancy-kek", "licensing-kek", "exchange-kek", "backup-kek",
 	}
 	for _, p := range programs {
 		if p.database {

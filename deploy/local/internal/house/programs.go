@@ -9,6 +9,8 @@ import (
 	"kontor.internal/libs/config"
 	"kontor.internal/libs/service"
 	"kontor.internal/services/identity"
+	"kontor.internal/services/notification"
+	"kontor.internal/services/tenancy"
 )
 
 // program is one service, or the gateway.
@@ -28,6 +30,8 @@ type program struct {
 func programs() []program {
 	return []program{
 		{name: "identity", database: true, run: in("identity", identity.New), settings: identitySettings},
+		{name: "tenancy", database: true, run: in("tenancy", tenancy.New), settings: tenancySettings},
+		{name: "notification", database: true, run: in("notification", notification.New), settings: notificationSettings},
 		{name: "gateway", run: in("gateway", gateway.New), settings: gatewaySettings},
 	}
 }

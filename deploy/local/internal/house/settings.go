@@ -1,5 +1,7 @@
 package house
 
+import "strings"
+
 // What each program is told beyond what all are told. Keys are documented in
 // each program's Config.
 
@@ -16,5 +18,21 @@ func gatewaySettings(h *House) map[string]string {
 		"http_listen": h.httpAddr, "grpc_listen": h.grpcAddr,
 		"public_cert_file": public.Cert, "public_key_file": public.Key,
 		"redis_url": h.stores.redis.URL(),
+	}
+}
+
+func tenancySettings(h *House) map[string]string {
+	return map[string]string{
+		"link_key":            h.secret("tenancy-link"),
+		"subscriber_code_key": h.secret("subscriber-code"),
+		"first_staff_token":   h.secret("first-staff"),
+	}
+}
+
+func notificationSettings(h *House) map[string]string {
+	host, port, _ := strings.Cut(h.stores.smtp.Addr().String(), ":")
+	return map[string]string{
+		"mail_host": host, "mail_port": port, "mail_security": "none",
+		"console_url": "https://" + h.httpAddr,
 	}
 }
