@@ -151,6 +151,9 @@ func (s *Service) openStores(ctx context.Context, spec Spec) (err error) {
 			return err
 		}
 		s.OnClose("database", func(context.Context) error { s.DB.Close(); return nil })
+		if err := s.Telemetry.InstrumentPool(s.DB); err != nil {
+			return err
+		}
 		if err := postgres.Migrate(ctx, s.DB, spec.Migrations); err != nil {
 			return err
 		}

@@ -207,11 +207,23 @@ func (a *Access) RevokeConnectionAccess(_ context.Context, r *tenancyv1.RevokeCo
 type Accounts struct {
 	identityv1.UnimplementedDirectoryServiceServer
 
+	links func(name string) (*identityv1.GetAccountLinkResponse, error)
+
 	mu      sync.Mutex
 	byEmail map[string]*identityv1.Account
 }
 
-func newAccounts() *Accounts { return &Accounts{byEmail: map[string]*identityv1.Account{}} }
+func newAccounts(links func(string) (*identityv1.GetAccountLinkResponse, error)) *Accounts {
+	return &Accounts{links: links, byEmail: map[string]*identityv1.Account{}}
+}
+
+// GetAccountLink answers what the test says.
+func (a *Accounts) GetAccountLink(_ context.Context, r *identityv1.GetAccountLinkRequest) (*identityv1.GetAccountLinkResponse, error) {
+	if a.links == nil {
+		return nil, failure.NotFound(r.GetName())
+	}
+	return a.links(r.GetName())
+}
 
 func (a *Accounts) add(email string) *identityv1.Account {
 	a.mu.Lock()

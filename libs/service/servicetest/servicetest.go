@@ -32,6 +32,7 @@ import (
 	"kontor.internal/libs/servers/servertest"
 	"kontor.internal/libs/service"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
+	identityv1 "kontor.internal/proto/gen/go/kontor/identity/v1"
 )
 
 // patience bounds every wait in a test.
@@ -49,6 +50,8 @@ type Options struct {
 	// identity's KeyService and DirectoryService and tenancy's AccessService;
 	// what is registered here comes on top.
 	Doubles map[string]func(grpc.ServiceRegistrar)
+	// Links answers identity's GetAccountLink; nil for none.
+	Links func(name string) (*identityv1.GetAccountLinkResponse, error)
 }
 
 // Suite is a running service and the way to call it.
@@ -78,7 +81,7 @@ func Start(t testing.TB, o Options) *Suite {
 	t.Helper()
 	s := &Suite{
 		t: t, name: o.Name, clockFile: filepath.Join(t.TempDir(), "clock"),
-		Access: newAccess(), Accounts: newAccounts(), conns: map[string]*grpc.ClientConn{},
+		Access: newAccess(), Accounts: newAccounts(o.Links), conns: map[string]*grpc.ClientConn{},
 	}
 	var err error
 	s.authority, err = mtls.OpenAuthority(mtls.AuthorityConfig{Dir: t.TempDir()})
