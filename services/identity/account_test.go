@@ -273,9 +273,10 @@ func TestManyAtOnceEnsureOneAccount(t *testing.T) {
 	b := setup(t)
 	var all sync.WaitGroup
 	answers := make([]*identityv1.EnsureAccountResponse, 8)
+	directory := b.tenancyDirectory()
 	for i := range answers {
 		all.Go(func() {
-			answer, err := b.tenancyDirectory().EnsureAccount(t.Context(), &identityv1.EnsureAccountRequest{Email: "ieva@testapiemers.lv"})
+			answer, err := directory.EnsureAccount(t.Context(), &identityv1.EnsureAccountRequest{Email: "ieva@testapiemers.lv"})
 			if err != nil {
 				t.Error(err)
 			}
