@@ -11,6 +11,7 @@ import (
 
 	"github.com/riverqueue/river"
 
+	"kontor.internal/libs/clock"
 	"kontor.internal/libs/events"
 	"kontor.internal/libs/jobs"
 	"kontor.internal/libs/service"
@@ -53,7 +54,7 @@ func New(ctx context.Context, cfg Config) (*service.Service, error) {
 	console := strings.TrimSuffix(cfg.ConsoleURL, "/")
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &letter.Worker{
-		DB: s.DB, Clock: s.Clock, Composer: composer, Mailer: mailer,
+		DB: s.DB, Clock: s.Clock, Real: clock.System{}, Composer: composer, Mailer: mailer,
 		Gatherer: &letter.Gatherer{
 			Identity: identityv1.NewDirectoryServiceClient(s.Peer("identity")),
 			Tenancy:  tenancyv1.NewDirectoryServiceClient(s.Peer("tenancy")),
