@@ -52,6 +52,11 @@ format: tools ## Format Go and proto sources in place (M=services/x: that module
 	@$(if $(M),,buf format -w proto)
 	@for dir in $(or $(M),$(MODULES)); do (cd "$$dir" && golangci-lint fmt ./...); done
 
+.PHONY: tidy
+tidy: ## Bring all modules to the same versions of what they share, and their go.mod and go.sum in order
+	@go work sync
+	@for dir in $(MODULES) $(MODULES); do (cd "$$dir" && GOWORK=off go mod tidy); done # twice: modules stand on one another
+
 .PHONY: lint
 lint: tools ## Lint every module and build each without the workspace (M=services/x: that module only)
 	@tools/lint.sh $(or $(M),$(MODULES))
