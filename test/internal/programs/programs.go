@@ -7,6 +7,8 @@ import (
 	"kontor.internal/libs/config"
 	"kontor.internal/libs/service"
 	"kontor.internal/services/identity"
+	"kontor.internal/services/licensing"
+	"kontor.internal/services/notification"
 	"kontor.internal/services/tenancy"
 )
 
@@ -24,6 +26,8 @@ func All() []Program {
 	return []Program{
 		of[identity.Config]("identity"),
 		of[tenancy.Config]("tenancy"),
+		of[licensing.Config]("licensing"),
+		of[notification.Config]("notification"),
 		of[gateway.Config]("gateway"),
 	}
 }
