@@ -116,7 +116,7 @@ func (b *Bucket) flushFile(ctx context.Context, key string) (path string, err er
 }
 
 func flushFolder(path string) (err error) {
-	folder, err := os.Open(path) //nolint:gosec // A folder of the store, found by its driver.
+	folder, err := os.Open(path)
 	if err != nil {
 		return err
 	}

@@ -118,7 +118,7 @@ func (w worker) pull(messages jetstream.MessagesContext, queues []chan jetstream
 			messages.Stop()
 			return err
 		}
-		place := hash(conceptOf(msg.Subject()), msg.Headers().Get(headerSubject)) % uint32(len(queues)) //nolint:gosec // a handful.
+		place := hash(conceptOf(msg.Subject()), msg.Headers().Get(headerSubject)) % uint32(len(queues))
 		queues[place] <- msg
 	}
 }
@@ -179,7 +179,7 @@ func (w worker) apply(ctx context.Context, e Received) (outcome string, err erro
 	})
 	err = postgres.InTx(ctx, w.Pool, func(tx pgx.Tx) error {
 		outcome = "applied"
-		fresh, err := w.Consumer.next(ctx, tx, e)
+		fresh, err := w.next(ctx, tx, e)
 		if err != nil {
 			return err
 		}

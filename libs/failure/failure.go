@@ -137,7 +137,7 @@ func Code(r commonv1.Reason) codes.Code {
 	if !ok {
 		return codes.Unknown
 	}
-	return codes.Code(c) //nolint:gosec // google.rpc.Code has gRPC's values, 0 to 16.
+	return codes.Code(c)
 }
 
 // Reason finds the reason of an error: of a typed one, of a status that

@@ -89,7 +89,7 @@ func (h handlers) html(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", "sandbox; default-src 'none'; style-src 'unsafe-inline'")
-	_, _ = w.Write([]byte(m.HTML)) //nolint:gosec // shown as it came, in a sandbox without scripts.
+	_, _ = w.Write([]byte(m.HTML)) // As it came, in a sandbox without scripts.
 }
 
 func (h handlers) attachment(w http.ResponseWriter, r *http.Request) {

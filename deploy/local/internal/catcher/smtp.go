@@ -32,7 +32,10 @@ func ServeSMTP(ctx context.Context, listener net.Listener, store *Store) error {
 	}()
 	err := server.Serve(listener)
 	<-stopped
-	if ctx.Err() != nil || errors.Is(err, smtp.ErrServerClosed) {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	if errors.Is(err, smtp.ErrServerClosed) {
 		return nil
 	}
 	return err

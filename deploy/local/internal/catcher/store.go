@@ -71,7 +71,7 @@ func Open(dir string) (*Store, error) {
 	}
 	sort.Strings(names)
 	for _, name := range names {
-		raw, err := os.ReadFile(name) //nolint:gosec // a name from our own folder.
+		raw, err := os.ReadFile(name)
 		if err != nil {
 			return nil, fmt.Errorf("catcher: %w", err)
 		}

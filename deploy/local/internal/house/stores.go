@@ -23,7 +23,6 @@ type stores struct {
 	nats     *servers.NATS
 	inbox    *catcher.Store
 	smtp     net.Listener
-	objects  string
 }
 
 // provisioner makes company databases: it may create databases and roles and
