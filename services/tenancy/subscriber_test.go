@@ -323,6 +323,28 @@ func TestTheOwnershipGoesOnlyToWhoCanHoldIt(t *testing.T) {
 	servicetest.WantReason(t, err, commonv1.Reason_REASON_OWNERSHIP_NEEDS_MEMBER)
 }
 
+func TestAnOfferOfTheOwnershipDoesNotOutliveAnExclusion(t *testing.T) {
+	h := setup(t)
+	owner, s := h.owner("anna@example.test")
+	heir, m := h.join(owner, s.GetName(), "heir@example.test", "viewer")
+	_, err := owner.subscribers().TransferOwnership(t.Context(), &tenancyv1.TransferOwnershipRequest{Name: s.GetName(), Member: m.GetName()})
+	must(t, err)
+	_, err = owner.members().ExcludeMember(t.Context(), &tenancyv1.ExcludeMemberRequest{Name: m.GetName()})
+	must(t, err)
+	_, err = owner.members().CreateMember(t.Context(), &tenancyv1.CreateMemberRequest{
+		Parent: s.GetName(), Email: heir.email, Member: &tenancyv1.Member{Access: true}, RequestId: newID(),
+	})
+	must(t, err)
+	servicetest.Eventually(t, "the heir is back without the offer", func() bool {
+		_, err := heir.subscribers().AcceptOwnership(t.Context(), &tenancyv1.AcceptOwnershipRequest{Name: s.GetName()})
+		return failure.Reason(err) == commonv1.Reason_REASON_OWNERSHIP_NOT_OFFERED
+	})
+	now, err := h.directory("licensing").LookupSubscriber(t.Context(), &tenancyv1.LookupSubscriberRequest{Name: s.GetName()})
+	if err != nil || now.GetSubscriber().GetOwner() != owner.account {
+		t.Errorf("%v, %v", now, err)
+	}
+}
+
 func TestTheLastOwnerCannotBeLost(t *testing.T) {
 	h := setup(t)
 	owner, s := h.owner("anna@example.test")

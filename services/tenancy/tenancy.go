@@ -65,7 +65,7 @@ func New(ctx context.Context, cfg Config) (*service.Service, error) {
 		DB: s.DB, Changes: changes, Members: members, People: who, Pages: s.Pages, Regions: regions,
 	}))
 	tenancyv1.RegisterMemberServiceServer(s.GRPC(), member.NewServer(member.ServerDeps{
-		DB: s.DB, Members: members, Companies: companies, People: who, Rights: ask, Pages: s.Pages, Texts: s.Texts,
+		DB: s.DB, Members: members, Companies: companies, People: who, Rights: ask, Pages: s.Pages, Texts: s.Texts, Offers: changes,
 	}))
 	tenancyv1.RegisterInvitationServiceServer(s.GRPC(), invitation.NewServer(inviting))
 	tenancyv1.RegisterAccessServiceServer(s.GRPC(), access.NewServer(newResolver(s)))

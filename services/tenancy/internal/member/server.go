@@ -32,6 +32,13 @@ type ServerDeps struct {
 	Rights    *rights.Rights
 	Pages     *paging.Codec
 	Texts     *failure.Texts
+	Offers    Offers
+}
+
+// Offers knows to whom the ownership of subscribers is offered.
+type Offers interface {
+	// Forget takes back an offer to an account, if there is one.
+	Forget(ctx context.Context, tx pgx.Tx, subscriber, account uuid.UUID) error
 }
 
 // Server is MemberService.
@@ -213,8 +220,14 @@ func (s *Server) ExcludeMember(ctx context.Context, r *tenancyv1.ExcludeMemberRe
 	if err != nil {
 		return nil, err
 	}
-	var m Member
+	m, err := Get(ctx, s.d.DB, subscriber, member)
+	if err != nil {
+		return nil, err
+	}
 	err = postgres.InTx(ctx, s.d.DB, func(tx pgx.Tx) (err error) {
+		if err := s.d.Offers.Forget(ctx, tx, subscriber, m.Account); err != nil {
+			return err
+		}
 		m, err = s.d.Members.Exclude(ctx, tx, subscriber, member)
 		return err
 	})

@@ -19,6 +19,8 @@ const (
 	batch = 1000
 	// nameFor is how long a name is used before it is asked for again.
 	nameFor = time.Minute
+	// pause is how long nobody asks for a name again after identity did not answer.
+	pause = 5 * time.Second
 	// nameWithin bounds the wait for a name that only decorates an answer.
 	nameWithin = 500 * time.Millisecond
 	// maxNames bounds the memory of names.
@@ -111,17 +113,17 @@ func (p *People) Name(ctx context.Context, account uuid.UUID) string {
 	}
 	ctx, cancel := context.WithTimeout(ctx, nameWithin)
 	defer cancel()
-	found, err := p.Account(ctx, account)
-	if err != nil {
-		return known.name
+	next := named{name: known.name, until: now.Add(pause)}
+	if found, err := p.Account(ctx, account); err == nil {
+		next = named{name: Called(found), until: now.Add(nameFor)}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.names) >= maxNames {
 		clear(p.names)
 	}
-	p.names[account] = named{name: Called(found), until: now.Add(nameFor)}
-	return Called(found)
+	p.names[account] = next
+	return next.name
 }
 
 // Called is an account's full name, or its e-mail without one.

@@ -132,6 +132,17 @@ func (c *Changes) CancelOffer(ctx context.Context, tx pgx.Tx, owner, subscriber 
 	return c.updated(ctx, tx, s, fieldPendingOwner)
 }
 
+// Forget takes back an offer to an account, if there is one: who was excluded and comes back is not offered it any more.
+func (c *Changes) Forget(ctx context.Context, tx pgx.Tx, subscriber, account uuid.UUID) error {
+	s, err := Lock(ctx, tx, subscriber)
+	if err != nil || s.Pending == nil || *s.Pending != account {
+		return err
+	}
+	s.Pending = nil
+	_, err = c.updated(ctx, tx, s, fieldPendingOwner)
+	return err
+}
+
 // AcceptOffer makes the account that the ownership is offered to the owner.
 func (c *Changes) AcceptOffer(ctx context.Context, tx pgx.Tx, account, subscriber uuid.UUID) (Subscriber, error) {
 	s, err := Lock(ctx, tx, subscriber)
