@@ -38,7 +38,7 @@ type Config struct {
 	LogFormat    string `koanf:"log_format" doc:"Shape of the log on standard error: json or text." default:"json"`
 
 	MaxMessageBytes int           `koanf:"max_message_bytes" doc:"Largest request message taken, in bytes." default:"4194304"`
-	Deadline        time.Duration `koanf:"deadline" doc:"Deadline of a unary request that comes without one." default:"30s"`
+	Deadline        time.Duration `koanf:"deadline" doc:"Longest time a unary request may take, whatever deadline it comes with." default:"30s"`
 	DrainTimeout    time.Duration `koanf:"drain_timeout" doc:"How long a stop waits for requests and work under way." default:"10s"`
 	TestClockFile   string        `koanf:"test_clock_file" doc:"File with the offset of business dates; only for tests and demonstrations, empty for the real time." default:""`
 }

@@ -129,11 +129,8 @@ func recovered(panicked any, err error) error {
 // with the session, or at the drain.
 
 func (g *guard) deadlineUnary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, g.deadline)
-		defer cancel()
-	}
+	ctx, cancel := context.WithTimeout(ctx, g.deadline)
+	defer cancel()
 	reply, err := handle(ctx, req)
 	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = ctx.Err()

@@ -66,6 +66,8 @@ type Suite struct {
 	Address string
 	// Service is the one under test.
 	Service *service.Service
+	// Config is what it was built from.
+	Config service.Config
 
 	t         testing.TB
 	name      string
@@ -89,6 +91,7 @@ func Start(t testing.TB, o Options) *Suite {
 	s.key = newKey(t)
 
 	cfg := s.config(o)
+	s.Config = cfg
 	s.Service, err = o.Build(t.Context(), cfg)
 	must(t, err)
 	s.Address, s.DB, s.deps = s.Service.Addr(), s.Service.DB, s.Service.EventDeps()
