@@ -48,22 +48,22 @@ func New(ctx context.Context, cfg Config) (*service.Service, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	licensingv1.RegisterCatalogueServiceServer(s.GRPC(), catalogue.NewServer(catalogue.Deps{Catalogue: p.catalogue, Clock: s.Clock, Pages: s.Pages}))
+	licensingv1.RegisterCatalogueServiceServer(s.GRPC(), catalogue.NewServer(catalogue.Deps{Catalogue: p.catalogue, Clock: p.clock, Pages: s.Pages}))
 	licensingv1.RegisterLicenceServiceServer(s.GRPC(), licence.NewServer(licence.Deps{
-		DB: s.DB, Store: p.licences, Catalogue: p.catalogue, Clock: s.Clock, IDs: id.New, Pages: s.Pages,
+		DB: s.DB, Store: p.licences, Catalogue: p.catalogue, Clock: p.clock, IDs: id.New, Pages: s.Pages,
 		Tenancy: p.tenancy, Changed: p.book.Drop,
 	}))
 	contracts := contract.NewServer(contract.Deps{
-		DB: s.DB, Licences: p.licences, Library: p.library, Catalogue: p.catalogue, Clock: s.Clock, IDs: id.New, Pages: s.Pages,
+		DB: s.DB, Licences: p.licences, Library: p.library, Catalogue: p.catalogue, Clock: p.clock, IDs: id.New, Pages: s.Pages,
 		Tenancy: p.tenancy, Objects: p.objects, Changed: p.book.Drop,
 	})
 	licensingv1.RegisterContractServiceServer(s.GRPC(), contracts)
-	rights := entitlement.NewServer(entitlement.Deps{Book: p.book, Texts: p.texts, Clock: s.Clock})
+	rights := entitlement.NewServer(entitlement.Deps{Book: p.book, Texts: p.texts, Clock: p.clock})
 	licensingv1.RegisterEntitlementServiceServer(s.GRPC(), rights)
 	licensingv1.RegisterRightServiceServer(s.GRPC(), right.NewServer(rights, contracts))
 	licensingv1.RegisterKeyServiceServer(s.GRPC(), keys.NewServer(p.ring))
 
-	timers := &licence.Timers{DB: s.DB, Store: p.licences, Clock: s.Clock, Changed: p.book.Drop}
+	timers := &licence.Timers{DB: s.DB, Store: p.licences, Clock: p.clock, Changed: p.book.Drop}
 	if err := startJobs(s, cfg, timers.Periodic(cfg.TermCheckInterval), contracts.Periodic()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}

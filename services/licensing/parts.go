@@ -2,6 +2,7 @@ package licensing
 
 import (
 	"context"
+	"time"
 
 	"kontor.internal/libs/blob"
 	"kontor.internal/libs/clock"
@@ -39,6 +40,7 @@ func loadData(cfg Config) (d data, err error) {
 // parts are what the concepts share.
 type parts struct {
 	data
+	clock    clock.Clock
 	licences *licence.Store
 	book     *entitlement.Book
 	ring     *keys.Ring
@@ -46,10 +48,16 @@ type parts struct {
 	tenancy  tenancyv1.DirectoryServiceClient
 }
 
+// storedClock tells instants as the database keeps them, so that an answer says the same when it is read again.
+type storedClock struct{ clock.Clock }
+
+// Now is the instant in whole microseconds.
+func (c storedClock) Now() time.Time { return c.Clock.Now().Truncate(time.Microsecond) }
+
 func newParts(ctx context.Context, s *service.Service, cfg Config, given data) (p parts, err error) {
-	p = parts{data: given, licences: licence.NewStore(), tenancy: tenancyv1.NewDirectoryServiceClient(s.Peer("tenancy"))}
+	p = parts{data: given, clock: storedClock{s.Clock}, licences: licence.NewStore(), tenancy: tenancyv1.NewDirectoryServiceClient(s.Peer("tenancy"))}
 	p.book = entitlement.NewBook(entitlement.BookDeps{
-		DB: s.DB, Licences: p.licences, Catalogue: p.catalogue, Clock: s.Clock, Real: clock.System{},
+		DB: s.DB, Licences: p.licences, Catalogue: p.catalogue, Clock: p.clock, Real: clock.System{},
 	})
 	if p.ring, err = openRing(ctx, s, p.sealer); err != nil {
 		return p, err

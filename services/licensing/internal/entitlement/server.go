@@ -64,7 +64,7 @@ func (s *Server) instant(facts Facts, date string) (time.Time, error) {
 
 // EndOfDay is the last microsecond of a day, the least that the database tells apart.
 func EndOfDay(day civil.Date, zone *time.Location) time.Time {
-	return day.AddDays(1).In(zone).Add(-time.Microsecond).UTC()
+	return licence.StartOfDay(day.AddDays(1), zone).Add(-time.Microsecond)
 }
 
 // DecideRight answers services.

@@ -115,8 +115,8 @@ func TrialTerm(plan catalogue.Plan, accepted time.Time, zone *time.Location) (st
 	return start, start.AddDays(plan.TrialDays)
 }
 
-// startOfDay is the first instant of a day. Where clocks go forward at midnight, that is not midnight.
-func startOfDay(d civil.Date, zone *time.Location) time.Time {
+// StartOfDay is the first instant of a day. Where clocks go forward at midnight, that is not midnight.
+func StartOfDay(d civil.Date, zone *time.Location) time.Time {
 	t := d.In(zone)
 	for civil.DateOf(t, zone).Before(d) {
 		t = t.Add(time.Hour)
@@ -125,14 +125,14 @@ func startOfDay(d civil.Date, zone *time.Location) time.Time {
 }
 
 // Starts is the instant at which the first day begins.
-func (l Licence) Starts() time.Time { return startOfDay(l.Start, l.Zone) }
+func (l Licence) Starts() time.Time { return StartOfDay(l.Start, l.Zone) }
 
 // Ends is the instant at which the last day is over; false when the licence has no end.
 func (l Licence) Ends() (time.Time, bool) {
 	if l.End.IsZero() {
 		return time.Time{}, false
 	}
-	return startOfDay(l.End.AddDays(1), l.Zone), true
+	return StartOfDay(l.End.AddDays(1), l.Zone), true
 }
 
 // State tells where the licence is at an instant.
@@ -172,7 +172,7 @@ func (l Licence) KeptEnds() (time.Time, bool) {
 	if l.End.IsZero() {
 		return time.Time{}, false
 	}
-	return startOfDay(l.KeptUntil().AddDays(1), l.Zone), true
+	return StartOfDay(l.KeptUntil().AddDays(1), l.Zone), true
 }
 
 // TermsAt are the terms with the changes that hold at an instant.
@@ -190,7 +190,7 @@ func (l Licence) TermsAt(at time.Time) Terms {
 // holds says whether a change of limits or add-ons counts at an instant: made by then, not over, and not older than the
 // plan's present terms.
 func (l Licence) holds(c Change, at time.Time) bool {
-	return !c.Created.After(at) && !c.Created.Before(l.TermsSince) && (c.Until.IsZero() || at.Before(startOfDay(c.Until.AddDays(1), l.Zone)))
+	return !c.Created.After(at) && !c.Created.Before(l.TermsSince) && (c.Until.IsZero() || at.Before(StartOfDay(c.Until.AddDays(1), l.Zone)))
 }
 
 func (t *Terms) apply(c Change) {
@@ -241,7 +241,7 @@ func (l Licence) Turns() []time.Time {
 	}
 	for _, c := range l.Changes {
 		if !c.Until.IsZero() {
-			turns = append(turns, startOfDay(c.Until.AddDays(1), l.Zone))
+			turns = append(turns, StartOfDay(c.Until.AddDays(1), l.Zone))
 		}
 	}
 	return turns
@@ -258,7 +258,7 @@ func (l Licence) reminder(days int) (time.Time, bool) {
 	if l.Kind != catalogue.Trial || l.End.IsZero() || l.Reminded > 0 && days >= l.Reminded {
 		return time.Time{}, false
 	}
-	morning := startOfDay(l.End.AddDays(-days), l.Zone).Add(reminderHour * time.Hour)
+	morning := StartOfDay(l.End.AddDays(-days), l.Zone).Add(reminderHour * time.Hour)
 	return morning, !morning.Before(l.Created) && !morning.Before(l.Starts())
 }
 
