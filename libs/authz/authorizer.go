@@ -29,6 +29,11 @@ func (a *Authorizer) Internal(method string) bool {
 	return a.rules[method].GetInternal() != nil
 }
 
+// Public says whether anybody may call a method, signed in or not.
+func (a *Authorizer) Public(method string) bool {
+	return a.rules[method].GetPublic() != nil
+}
+
 // Check decides whether the caller in ctx may call the method with this
 // request. It answers the caller with what was found out about it.
 func (a *Authorizer) Check(ctx context.Context, method string, request proto.Message) (caller.Caller, error) {
