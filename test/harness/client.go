@@ -236,3 +236,15 @@ func Refused(err error) (*APIError, bool) {
 	ok := errors.As(err, &refusal)
 	return refusal, ok
 }
+
+// ReadError reads the refusal from an answer of Raw; nil when it is none.
+func ReadError(answer *http.Response) error {
+	if answer.StatusCode < http.StatusMultipleChoices {
+		return nil
+	}
+	raw, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return err
+	}
+	return parseError(answer.StatusCode, raw)
+}
