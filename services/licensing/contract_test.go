@@ -89,7 +89,7 @@ func TestFromRegistrationToTheTrial(t *testing.T) {
 	require.Equal(t, int32(30), l.GetDaysLeft())
 	require.Equal(t, "Europe/Riga", l.GetTimeZone())
 	require.Equal(t, k.GetName(), l.GetContract())
-	require.Equal(t, int32(10), l.GetLimits().GetSeats())
+	require.Equal(t, int32(30), l.GetLimits().GetSeats())
 	d := c.decide(licensingv1.Action_ACTION_WRITE, "books", 0)
 	require.True(t, d.GetAllowed())
 	require.Equal(t, l.GetName(), d.GetLicence())

@@ -49,7 +49,7 @@ func TestStaffRaiseALimitWithReasonAndPrice(t *testing.T) {
 	require.Equal(t, int32(2), event.GetLicence().GetLimits().GetSeats())
 	require.Len(t, event.GetChanges(), 2)
 	require.Equal(t, "seats", event.GetChanges()[0].GetField())
-	require.Equal(t, "10", event.GetChanges()[0].GetOldValue())
+	require.Equal(t, "30", event.GetChanges()[0].GetOldValue())
 	require.Equal(t, "2", event.GetChanges()[0].GetNewValue())
 	require.Equal(t, "agreed by telephone", event.GetChanges()[0].GetReason())
 	require.Equal(t, int64(500), event.GetChanges()[0].GetPrice().GetMinorUnits())
@@ -86,7 +86,7 @@ func TestChangesByTwoStaffAtOnceBothStandOrOneIsTold(t *testing.T) {
 	for i := range 6 {
 		wait.Go(func() {
 			_, err := update(t, staff, &licensingv1.Licence{
-				Name: l.GetName(), Etag: l.GetEtag(), Limits: &licensingv1.Limits{Seats: int32(20 + i)}, //nolint:gosec // Small.
+				Name: l.GetName(), Etag: l.GetEtag(), Limits: &licensingv1.Limits{Seats: int32(20 + i)},
 			}, "limits.seats")
 			mu.Lock()
 			defer mu.Unlock()
@@ -252,7 +252,7 @@ func TestRemindersAndTheEndAreToldOnceEach(t *testing.T) {
 			continue // Nothing yet: the next event is the one of the seventh day.
 		}
 		e := want(t, told, &licensingv1.TrialEnding{})
-		require.Equal(t, int32(days), e.GetDaysLeft()) //nolint:gosec // Small.
+		require.Equal(t, int32(days), e.GetDaysLeft())
 		require.Equal(t, l.GetEndDate(), e.GetEndDate())
 		require.Equal(t, c.owner, e.GetAccount())
 		require.Equal(t, "lv", e.GetLanguage())

@@ -124,7 +124,7 @@ func Load(path string) (*Catalogue, error) {
 	content := builtIn
 	if path != "" {
 		var err error
-		if content, err = os.ReadFile(path); err != nil { //nolint:gosec // The operator names the file.
+		if content, err = os.ReadFile(path); err != nil {
 			return nil, fmt.Errorf("catalogue: %w", err)
 		}
 	}

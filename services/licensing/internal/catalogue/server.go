@@ -129,7 +129,7 @@ func (c *Catalogue) product(p Product, locale string) *licensingv1.Product {
 func (c *Catalogue) plan(p Plan, locale string, on civil.Date, currency string) *licensingv1.Plan {
 	out := &licensingv1.Plan{
 		Name: PlanName(p.ID), Title: p.Title.In(locale), Kind: p.Kind.Proto(),
-		Limits: p.Limits.Proto(), TrialDays: int32(p.TrialDays), //nolint:gosec // Checked: 366 at the most.
+		Limits: p.Limits.Proto(), TrialDays: int32(p.TrialDays),
 		Prices: prices(p.Prices, on, currency),
 	}
 	for _, r := range p.Products {

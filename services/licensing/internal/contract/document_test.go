@@ -66,7 +66,7 @@ func textOf(t *testing.T, pdf []byte) string {
 	}
 	path := filepath.Join(t.TempDir(), "contract.pdf")
 	require.NoError(t, os.WriteFile(path, pdf, 0o600))
-	out, err := exec.CommandContext(t.Context(), program, "-layout", path, "-").Output() //nolint:gosec // A program of the machine.
+	out, err := exec.CommandContext(t.Context(), program, "-layout", path, "-").Output()
 	require.NoError(t, err)
 	return strings.Join(strings.Fields(string(out)), " ")
 }

@@ -18,7 +18,7 @@ func translate(err error) error { return postgres.Constraints(nil).Translate(err
 
 // NextSerial counts a year's contracts. Others who count wait until the transaction ends, so numbers have no gaps.
 func (Store) NextSerial(ctx context.Context, tx pgx.Tx, year int) (int, error) {
-	serial, err := contractdb.New(tx).NextSerial(ctx, int32(year)) //nolint:gosec // A year.
+	serial, err := contractdb.New(tx).NextSerial(ctx, int32(year))
 	return int(serial), translate(err)
 }
 

@@ -231,8 +231,8 @@ func (t Terms) Holds(product string) bool {
 	return product == "" || slices.ContainsFunc(t.Products, func(p Product) bool { return p.Product == product })
 }
 
-// Turns are the instants at which the licence changes by itself: it starts, it ends, data is no longer kept, a change
-// runs out.
+// Turns are the instants at which what the licence allows may change: it starts, it ends, data is no longer kept, a
+// change begins (for whoever asks about the past) or runs out.
 func (l Licence) Turns() []time.Time {
 	turns := []time.Time{l.Starts()}
 	if ends, ok := l.Ends(); ok {
@@ -240,6 +240,7 @@ func (l Licence) Turns() []time.Time {
 		turns = append(turns, ends, kept)
 	}
 	for _, c := range l.Changes {
+		turns = append(turns, c.Created)
 		if !c.Until.IsZero() {
 			turns = append(turns, StartOfDay(c.Until.AddDays(1), l.Zone))
 		}

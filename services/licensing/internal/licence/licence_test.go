@@ -216,10 +216,10 @@ func TestAChangeOfLimitsHoldsFromItsInstantToItsLastDay(t *testing.T) {
 	changes, err := l.Apply(c, e)
 	require.NoError(t, err)
 	require.Len(t, changes, 1)
-	require.Equal(t, "10", changes[0].Old)
+	require.Equal(t, "30", changes[0].Old)
 	require.Equal(t, "25", changes[0].New)
 	for now, want := range map[string]int32{
-		"2026-02-10T08:59:59Z": 10, "2026-02-10T09:00:00Z": 25, "2026-02-28T21:59:59Z": 25, "2026-02-28T22:00:00Z": 10,
+		"2026-02-10T08:59:59Z": 30, "2026-02-10T09:00:00Z": 25, "2026-02-28T21:59:59Z": 25, "2026-02-28T22:00:00Z": 30,
 	} {
 		require.Equal(t, want, l.TermsAt(at(t, now)).Limits.Seats, now)
 	}

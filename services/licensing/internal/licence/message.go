@@ -19,7 +19,7 @@ func (l Licence) Proto(at time.Time) *licensingv1.Licence {
 		Name: Name(l.Subscriber, l.ID), Plan: catalogue.PlanName(l.Plan), Kind: l.Kind.Proto(), State: l.State(at).Proto(),
 		AddOns: terms.AddOns, Limits: terms.Limits.Proto(),
 		StartDate: l.Start.String(), EndDate: text(l.End), TimeZone: l.Zone.String(),
-		DaysLeft: int32(l.DaysLeft(at)), Ending: l.Ending(at), KeptUntilDate: text(l.KeptUntil()), //nolint:gosec // Days of a term.
+		DaysLeft: int32(l.DaysLeft(at)), Ending: l.Ending(at), KeptUntilDate: text(l.KeptUntil()),
 		CreateTime: timestamppb.New(l.Created), Etag: l.etag(),
 	}
 	for _, p := range terms.Products {

@@ -86,7 +86,7 @@ func (s *Store) Update(ctx context.Context, tx pgx.Tx, l *Licence, now time.Time
 		Seats: l.Terms.Limits.Seats, Companies: l.Terms.Limits.Companies, SeatsPerCompany: l.Terms.Limits.SeatsPerCompany,
 		Accounts: l.Terms.Limits.Accounts, LeaseSeconds: l.Terms.Limits.LeaseSeconds, TermsSince: l.TermsSince,
 		EndDate: l.End, Ends: instant(l.Ends()), IsStarted: l.Started, IsEnded: l.Ended, Now: now,
-		Reminded: int32(l.Reminded), RemindAt: instant(l.NextReminder()), Revision: l.Revision, //nolint:gosec // 7 at the most.
+		Reminded: int32(l.Reminded), RemindAt: instant(l.NextReminder()), Revision: l.Revision,
 	})
 	return constraints().Translate(err, "start_date", l.Start.String(), "end_date", l.End.String())
 }

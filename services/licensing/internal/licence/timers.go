@@ -165,7 +165,7 @@ func (t *Timers) remind(ctx context.Context, tx pgx.Tx, l *Licence, now time.Tim
 		return false, err
 	}
 	return true, tell(ctx, tx, *l, SubjectTrialEnding, now, &licensingv1.TrialEnding{
-		Licence: l.Proto(now), DaysLeft: int32(l.DaysLeft(now)), EndDate: text(l.End), Account: account, Language: language, //nolint:gosec // 7 at the most.
+		Licence: l.Proto(now), DaysLeft: int32(l.DaysLeft(now)), EndDate: text(l.End), Account: account, Language: language,
 	})
 }
 
