@@ -1,0 +1,142 @@
+// Package demo plays the main job on a suite, through its gateway only, and
+// shows each step.
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"kontor.internal/test/harness"
+)
+
+// Step is one step of the main job.
+type Step struct {
+	// Title says what has to happen.
+	Title string
+	// Play makes it happen and is an error when anything is not as stated; nil
+	// when this build of the suite can't play the step yet.
+	Play func(ctx context.Context, s *Stage) error
+}
+
+// Stage is what the steps play on, and what they hand to later ones.
+type Stage struct {
+	// Suite that is played on.
+	Suite *harness.Suite
+	// Documents is the folder for what people may want to look at.
+	Documents string
+	// Out is where the play is shown.
+	Out io.Writer
+
+	// owner registered in step 1 and owns subscriber.
+	owner      *harness.Person
+	subscriber string
+}
+
+// Run is a play of all steps.
+type Run struct {
+	// Options of the suite that is started for it.
+	Options harness.Options
+	// Documents is the folder for what people may want to look at.
+	Documents string
+	// KillBetween cuts the suite's power after each step and starts it again.
+	KillBetween bool
+	// Out is where the play is shown.
+	Out io.Writer
+}
+
+// Play starts a suite, plays the steps and stops it.
+func (r Run) Play(ctx context.Context) (err error) {
+	began := time.Now()
+	suite, err := harness.Launch(ctx, r.Options)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, suite.Close()) }()
+	state := suite.State()
+	r.say("The suite is ready after %s. Gateway %s, caught mail %s.", since(began), state.HTTP, state.Control)
+	r.say("Data in %s, log in %s, documents in %s.", state.Data, suite.LogFile(), r.Documents)
+
+	stage := &Stage{Suite: suite, Documents: r.Documents, Out: r.Out}
+	steps := Steps()
+	for i, step := range steps {
+		if step.Play == nil {
+			continue
+		}
+		r.say("\nStep %d of %d: %s", i+1, len(steps), step.Title)
+		began := time.Now()
+		if err := step.Play(ctx, stage); err != nil {
+			return fmt.Errorf("step %d is not as stated: %w", i+1, err)
+		}
+		r.say("  Step %d took %s.", i+1, since(began))
+		if r.KillBetween {
+			if err := r.cutPower(ctx, suite); err != nil {
+				return err
+			}
+		}
+	}
+	r.conclude(steps, time.Since(began))
+	return nil
+}
+
+func (r Run) cutPower(ctx context.Context, suite *harness.Suite) error {
+	began := time.Now()
+	if err := errors.Join(suite.KillAll(ctx), suite.Start(ctx)); err != nil {
+		return fmt.Errorf("the power cut: %w", err)
+	}
+	r.say("  The suite was killed and runs again after %s.", since(began))
+	return nil
+}
+
+// conclude says what was played and what was not.
+func (r Run) conclude(steps []Step, took time.Duration) {
+	r.say("\nAfter %.1f s:", took.Seconds())
+	missing := 0
+	for i, step := range steps {
+		outcome := "played, as stated"
+		if step.Play == nil {
+			outcome, missing = "NOT PLAYED, this build can't yet", missing+1
+		}
+		r.say("  %d. %-34s %s", i+1, outcome, step.Title)
+	}
+	if missing == 0 {
+		r.say("All %d steps were played.", len(steps))
+	} else {
+		r.say("%d of %d steps were played; %d are still to be built.", len(steps)-missing, len(steps), missing)
+	}
+}
+
+func (r Run) say(format string, args ...any) { _, _ = fmt.Fprintf(r.Out, format+"\n", args...) }
+
+func since(began time.Time) string { return fmt.Sprintf("%.2f s", time.Since(began).Seconds()) }
+
+// Does runs one part of a step and shows what came of it and how long it took.
+func (s *Stage) does(part string, do func() (outcome string, err error)) error {
+	began := time.Now()
+	outcome, err := do()
+	if err != nil {
+		_, _ = fmt.Fprintf(s.Out, "  %9s  %s: FAILED\n", since(began), part)
+		return fmt.Errorf("%s: %w", part, err)
+	}
+	_, _ = fmt.Fprintf(s.Out, "  %9s  %s: %s\n", since(began), part, outcome)
+	return nil
+}
+
+func (s *Stage) document(name string) string { return filepath.Join(s.Documents, filepath.Base(name)) }
+
+// Steps are the main job, in order.
+func Steps() []Step {
+	return []Step{
+		{"a visitor registers, says what they are, reads the contract and accepts it", register},
+		{"a copy made by an older release is refused, one by the newest is uploaded and becomes a company", nil},
+		{"three local users are mapped to e-mails, register and keep their rights", nil},
+		{"two seats: two work, the third waits; a closed or killed seat is free again", nil},
+		{"a seat is taken away: its database connection ends", nil},
+		{"100 invoices go from one company's books into another's, with receipts", nil},
+		{"a dropped table is brought back from a snapshot", nil},
+		{"the trial ends: writing is refused, reading and export work", nil},
+	}
+}
