@@ -32,6 +32,7 @@ type Client struct {
 	Language string
 
 	suite  *Suite
+	base   string // REST's address; empty is the gateway's own
 	dialer *net.Dialer
 	http   *http.Client
 }
@@ -55,6 +56,14 @@ func (s *Suite) Visitor() *Client {
 func (c *Client) With(token string) *Client {
 	other := *c
 	other.Token = token
+	return &other
+}
+
+// By is the same visitor by another way to the gateway, e.g. a Proxy's address:
+// `https://host:port`.
+func (c *Client) By(base string) *Client {
+	other := *c
+	other.base = base
 	return &other
 }
 
@@ -99,7 +108,11 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 
 // Raw sends a request as it is and gives the answer as it is.
 func (c *Client) Raw(ctx context.Context, method, path string, header http.Header, body io.Reader) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, method, c.suite.State().HTTP+path, body)
+	base := c.base
+	if base == "" {
+		base = c.suite.State().HTTP
+	}
+	request, err := http.NewRequestWithContext(ctx, method, base+path, body)
 	if err != nil {
 		return nil, err
 	}
