@@ -158,7 +158,21 @@ const (
 	// The first member of staff is there already; ask one of the staff.
 	Reason_REASON_STAFF_CLAIMED Reason = 317
 	// The last member of staff can't be removed.
-	Reason_REASON_LAST_STAFF Reason = 318
+	Reason_REASON_LAST_STAFF Reason = 318 // exchange: 400–499.
+	// The document is not well-formed XML in UTF-8: `line` and `detail`.
+	Reason_REASON_DOCUMENT_NOT_XML Reason = 400
+	// The document declares a document type or entities, at `line`; neither is read.
+	Reason_REASON_DOCUMENT_HAS_ENTITIES Reason = 401
+	// The document is larger than `limit_bytes`.
+	Reason_REASON_DOCUMENT_TOO_LARGE Reason = 402
+	// The document passes a limit of what is read: of `what` there may be at most `limit`.
+	Reason_REASON_DOCUMENT_TOO_COMPLEX Reason = 403
+	// The document is neither a UBL invoice nor a UBL credit note; it begins with `element`.
+	Reason_REASON_DOCUMENT_KIND_UNKNOWN Reason = 404
+	// What stands in `element`, at `line`, can't be read as what belongs there: `detail`.
+	Reason_REASON_DOCUMENT_VALUE_INVALID Reason = 405
+	// The document breaks rules of EN 16931: `rules` are their identifiers.
+	Reason_REASON_DOCUMENT_RULES_BROKEN Reason = 406
 	// Only a letter that failed can be sent again: `letter`.
 	Reason_REASON_LETTER_NOT_FAILED Reason = 600
 	// A browser's request for its session's cookie came from another site: `origin`.
@@ -232,6 +246,13 @@ var (
 		316: "REASON_STAFF_TOKEN_WRONG",
 		317: "REASON_STAFF_CLAIMED",
 		318: "REASON_LAST_STAFF",
+		400: "REASON_DOCUMENT_NOT_XML",
+		401: "REASON_DOCUMENT_HAS_ENTITIES",
+		402: "REASON_DOCUMENT_TOO_LARGE",
+		403: "REASON_DOCUMENT_TOO_COMPLEX",
+		404: "REASON_DOCUMENT_KIND_UNKNOWN",
+		405: "REASON_DOCUMENT_VALUE_INVALID",
+		406: "REASON_DOCUMENT_RULES_BROKEN",
 		600: "REASON_LETTER_NOT_FAILED",
 		700: "REASON_CROSS_SITE_REQUEST",
 		701: "REASON_UPLOAD_BROKEN_OFF",
@@ -299,6 +320,13 @@ var (
 		"REASON_STAFF_TOKEN_WRONG":       316,
 		"REASON_STAFF_CLAIMED":           317,
 		"REASON_LAST_STAFF":              318,
+		"REASON_DOCUMENT_NOT_XML":        400,
+		"REASON_DOCUMENT_HAS_ENTITIES":   401,
+		"REASON_DOCUMENT_TOO_LARGE":      402,
+		"REASON_DOCUMENT_TOO_COMPLEX":    403,
+		"REASON_DOCUMENT_KIND_UNKNOWN":   404,
+		"REASON_DOCUMENT_VALUE_INVALID":  405,
+		"REASON_DOCUMENT_RULES_BROKEN":   406,
 		"REASON_LETTER_NOT_FAILED":       600,
 		"REASON_CROSS_SITE_REQUEST":      700,
 		"REASON_UPLOAD_BROKEN_OFF":       701,
@@ -355,7 +383,7 @@ var File_kontor_common_v1_reason_proto protoreflect.FileDescriptor
 
 const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xd1\x11\n" +
+	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xe8\x13\n" +
 	"\x06Reason\x12\x1c\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x1a\x04\xd0\xf3\x18\x02\x12\x19\n" +
 	"\x0fREASON_INTERNAL\x10\x01\x1a\x04\xd0\xf3\x18\r\x12!\n" +
@@ -421,7 +449,14 @@ const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\x18REASON_ACCOUNT_TECHNICAL\x10\xbb\x02\x1a\x04\xd0\xf3\x18\t\x12#\n" +
 	"\x18REASON_STAFF_TOKEN_WRONG\x10\xbc\x02\x1a\x04\xd0\xf3\x18\a\x12\x1f\n" +
 	"\x14REASON_STAFF_CLAIMED\x10\xbd\x02\x1a\x04\xd0\xf3\x18\t\x12\x1c\n" +
-	"\x11REASON_LAST_STAFF\x10\xbe\x02\x1a\x04\xd0\xf3\x18\t\x12#\n" +
+	"\x11REASON_LAST_STAFF\x10\xbe\x02\x1a\x04\xd0\xf3\x18\t\x12\"\n" +
+	"\x17REASON_DOCUMENT_NOT_XML\x10\x90\x03\x1a\x04\xd0\xf3\x18\x03\x12'\n" +
+	"\x1cREASON_DOCUMENT_HAS_ENTITIES\x10\x91\x03\x1a\x04\xd0\xf3\x18\x03\x12$\n" +
+	"\x19REASON_DOCUMENT_TOO_LARGE\x10\x92\x03\x1a\x04\xd0\xf3\x18\x03\x12&\n" +
+	"\x1bREASON_DOCUMENT_TOO_COMPLEX\x10\x93\x03\x1a\x04\xd0\xf3\x18\x03\x12'\n" +
+	"\x1cREASON_DOCUMENT_KIND_UNKNOWN\x10\x94\x03\x1a\x04\xd0\xf3\x18\x03\x12(\n" +
+	"\x1dREASON_DOCUMENT_VALUE_INVALID\x10\x95\x03\x1a\x04\xd0\xf3\x18\x03\x12'\n" +
+	"\x1cREASON_DOCUMENT_RULES_BROKEN\x10\x96\x03\x1a\x04\xd0\xf3\x18\x03\x12#\n" +
 	"\x18REASON_LETTER_NOT_FAILED\x10\xd8\x04\x1a\x04\xd0\xf3\x18\t\x12$\n" +
 	"\x19REASON_CROSS_SITE_REQUEST\x10\xbc\x05\x1a\x04\xd0\xf3\x18\a\x12#\n" +
 	"\x18REASON_UPLOAD_BROKEN_OFF\x10\xbd\x05\x1a\x04\xd0\xf3\x18\n" +
