@@ -9,6 +9,7 @@ import (
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	identityv1 "kontor.internal/proto/gen/go/kontor/identity/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
+	notificationv1 "kontor.internal/proto/gen/go/kontor/notification/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 )
 
@@ -32,7 +33,19 @@ func register(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnIn
 		of(identityv1.NewKeyServiceClient, identityv1.RegisterKeyServiceHandlerClient),
 		of(identityv1.NewSessionServiceClient, identityv1.RegisterSessionServiceHandlerClient),
 
+		of(licensingv1.NewCatalogueServiceClient, licensingv1.RegisterCatalogueServiceHandlerClient),
+		of(licensingv1.NewContractServiceClient, licensingv1.RegisterContractServiceHandlerClient),
+		of(licensingv1.NewEntitlementServiceClient, licensingv1.RegisterEntitlementServiceHandlerClient),
+		of(licensingv1.NewCatalogueServiceClient, licensingv1.RegisterCatalogueServiceHandlerClient),
+		of(licensingv1.NewContractServiceClient, licensingv1.RegisterContractServiceHandlerClient),
+		of(licensingv1.NewEntitlementServiceClient, licensingv1.RegisterEntitlementServiceHandlerClient),
 		of(licensingv1.NewKeyServiceClient, licensingv1.RegisterKeyServiceHandlerClient),
+		of(licensingv1.NewLicenceServiceClient, licensingv1.RegisterLicenceServiceHandlerClient),
+
+		of(notificationv1.NewLetterServiceClient, notificationv1.RegisterLetterServiceHandlerClient),
+		of(licensingv1.NewLicenceServiceClient, licensingv1.RegisterLicenceServiceHandlerClient),
+
+		of(notificationv1.NewLetterServiceClient, notificationv1.RegisterLetterServiceHandlerClient),
 
 		of(tenancyv1.NewInvitationServiceClient, tenancyv1.RegisterInvitationServiceHandlerClient),
 		of(tenancyv1.NewMemberServiceClient, tenancyv1.RegisterMemberServiceHandlerClient),
