@@ -33,6 +33,12 @@ func register(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnIn
 		of(identityv1.NewKeyServiceClient, identityv1.RegisterKeyServiceHandlerClient),
 		of(identityv1.NewSessionServiceClient, identityv1.RegisterSessionServiceHandlerClient),
 
+		of(tenancyv1.NewInvitationServiceClient, tenancyv1.RegisterInvitationServiceHandlerClient),
+		of(tenancyv1.NewMemberServiceClient, tenancyv1.RegisterMemberServiceHandlerClient),
+		of(tenancyv1.NewStaffServiceClient, tenancyv1.RegisterStaffServiceHandlerClient),
+		of(tenancyv1.NewSubscriberServiceClient, tenancyv1.RegisterSubscriberServiceHandlerClient),
+		of(tenancyv1.NewUploadServiceClient, tenancyv1.RegisterUploadServiceHandlerClient),
+
 		of(licensingv1.NewCatalogueServiceClient, licensingv1.RegisterCatalogueServiceHandlerClient),
 		of(licensingv1.NewContractServiceClient, licensingv1.RegisterContractServiceHandlerClient),
 		of(licensingv1.NewEntitlementServiceClient, licensingv1.RegisterEntitlementServiceHandlerClient),
@@ -46,12 +52,6 @@ func register(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnIn
 		of(licensingv1.NewLicenceServiceClient, licensingv1.RegisterLicenceServiceHandlerClient),
 
 		of(notificationv1.NewLetterServiceClient, notificationv1.RegisterLetterServiceHandlerClient),
-
-		of(tenancyv1.NewInvitationServiceClient, tenancyv1.RegisterInvitationServiceHandlerClient),
-		of(tenancyv1.NewMemberServiceClient, tenancyv1.RegisterMemberServiceHandlerClient),
-		of(tenancyv1.NewStaffServiceClient, tenancyv1.RegisterStaffServiceHandlerClient),
-		of(tenancyv1.NewSubscriberServiceClient, tenancyv1.RegisterSubscriberServiceHandlerClient),
-		of(tenancyv1.NewUploadServiceClient, tenancyv1.RegisterUploadServiceHandlerClient),
 	} {
 		if err := add(ctx, mux, conn); err != nil {
 			return err

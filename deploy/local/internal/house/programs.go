@@ -9,6 +9,7 @@ import (
 	"kontor.internal/libs/config"
 	"kontor.internal/libs/service"
 	"kontor.internal/services/identity"
+	"kontor.internal/services/licensing"
 	"kontor.internal/services/notification"
 	"kontor.internal/services/tenancy"
 )
@@ -31,6 +32,7 @@ func programs() []program {
 	return []program{
 		{name: "identity", database: true, run: in("identity", identity.New), settings: identitySettings},
 		{name: "tenancy", database: true, run: in("tenancy", tenancy.New), settings: tenancySettings},
+		{name: "licensing", database: true, run: in("licensing", licensing.New), settings: licensingSettings},
 		{name: "notification", database: true, run: in("notification", notification.New), settings: notificationSettings},
 		{name: "gateway", run: in("gateway", gateway.New), settings: gatewaySettings},
 	}

@@ -36,3 +36,10 @@ func notificationSettings(h *House) map[string]string {
 		"console_url": "https://" + h.httpAddr,
 	}
 }
+
+func licensingSettings(h *House) map[string]string {
+	return map[string]string{
+		"blob_url":           "file://" + h.objects(),
+		"key_encryption_key": h.secret("licensing-kek"),
+	}
+}
