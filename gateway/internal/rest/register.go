@@ -42,13 +42,7 @@ func register(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnIn
 		of(licensingv1.NewCatalogueServiceClient, licensingv1.RegisterCatalogueServiceHandlerClient),
 		of(licensingv1.NewContractServiceClient, licensingv1.RegisterContractServiceHandlerClient),
 		of(licensingv1.NewEntitlementServiceClient, licensingv1.RegisterEntitlementServiceHandlerClient),
-		of(licensingv1.NewCatalogueServiceClient, licensingv1.RegisterCatalogueServiceHandlerClient),
-		of(licensingv1.NewContractServiceClient, licensingv1.RegisterContractServiceHandlerClient),
-		of(licensingv1.NewEntitlementServiceClient, licensingv1.RegisterEntitlementServiceHandlerClient),
 		of(licensingv1.NewKeyServiceClient, licensingv1.RegisterKeyServiceHandlerClient),
-		of(licensingv1.NewLicenceServiceClient, licensingv1.RegisterLicenceServiceHandlerClient),
-
-		of(notificationv1.NewLetterServiceClient, notificationv1.RegisterLetterServiceHandlerClient),
 		of(licensingv1.NewLicenceServiceClient, licensingv1.RegisterLicenceServiceHandlerClient),
 
 		of(notificationv1.NewLetterServiceClient, notificationv1.RegisterLetterServiceHandlerClient),
