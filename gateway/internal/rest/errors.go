@@ -58,16 +58,16 @@ func (s *Server) writeStatus(w http.ResponseWriter, st *status.Status) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(runtime.HTTPStatusFromCode(st.Code()))
-	_, _ = w.Write(body)
+	_, _ = w.Write(body) //nolint:gosec // JSON, under its content type and nosniff.
 }
 
 // transcodingError answers errors of services and of reading the request.
 func (s *Server) transcodingError(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
-	s.fail(w, r.WithContext(ctx), s.unreadable(r, err))
+	s.fail(w, r.WithContext(ctx), s.unreadable(err))
 }
 
 // unreadable turns what the transcoder says of a bad request into a reason.
-func (s *Server) unreadable(r *http.Request, err error) error {
+func (s *Server) unreadable(err error) error {
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
 		return tooLarge(large.Limit)

@@ -8,11 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
-
-	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 
 	"kontor.internal/gateway/internal/door"
 	"kontor.internal/libs/failure"

@@ -42,7 +42,7 @@ func (s *Server) uploadAppend(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	broken := sendPieces(r.Body, offset, uploadName(r), stream.Send)
+	broken := sendPieces(r.Body, offset, uploadName(r), func(piece *tenancyv1.WriteUploadRequest) bool { return stream.Send(piece) == nil })
 	answer, err := stream.CloseAndRecv()
 	switch {
 	case err != nil:
@@ -57,15 +57,15 @@ func (s *Server) uploadAppend(w http.ResponseWriter, r *http.Request) {
 
 // sendPieces reads the body to its end; it answers what the body broke off with.
 // A piece that can't be sent means that the stream has ended: its answer tells.
-func sendPieces(body io.Reader, offset int64, name string, send func(*tenancyv1.WriteUploadRequest) error) error {
+func sendPieces(body io.Reader, offset int64, name string, send func(*tenancyv1.WriteUploadRequest) bool) error {
 	request := &tenancyv1.WriteUploadRequest{Name: name, Offset: offset}
-	if send(request) != nil {
+	if !send(request) {
 		return nil
 	}
 	buffer := make([]byte, pieceBytes)
 	for {
 		n, err := io.ReadFull(body, buffer)
-		if n > 0 && send(&tenancyv1.WriteUploadRequest{Data: buffer[:n]}) != nil {
+		if n > 0 && !send(&tenancyv1.WriteUploadRequest{Data: buffer[:n]}) {
 			return nil
 		}
 		switch {
