@@ -84,7 +84,7 @@ func (s *Stage) becomeLegalEntity(ctx context.Context) error {
 		},
 		func() error {
 			return s.does("says which legal entity they are", func() (string, error) {
-				described, err := s.owner.Describe(ctx, harness.LegalEntity(s.subscriber, "SIA Kalniņa un partneri"))
+				described, err := s.owner.Describe(ctx, s.subscriber, harness.LegalEntity("SIA Kalniņa un partneri"))
 				if err == nil && !described.GetComplete() {
 					err = errors.New("something is still missing")
 				}

@@ -74,7 +74,7 @@ func TestAContractIsReadThenAcceptedAndNothingIsUsableBefore(t *testing.T) {
 
 	_, err := p.CreateContract(t.Context(), name, harness.Trial)
 	harness.WantReason(t, err, "SUBSCRIBER_INCOMPLETE")
-	described, err := p.Describe(t.Context(), harness.LegalEntity(name, "SIA Liepa"))
+	described, err := p.Describe(t.Context(), name, harness.LegalEntity("SIA Liepa"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func TestARangeBeyondTheContractIsRefused(t *testing.T) {
 	s.Needs(t, "tenancy", "licensing")
 	p := s.NewPerson(t, "Diapazons")
 	name := subscriberOf(t, p).GetName()
-	if _, err := p.Describe(t.Context(), harness.LegalEntity(name, "SIA Diapazons")); err != nil {
+	if _, err := p.Describe(t.Context(), name, harness.LegalEntity("SIA Diapazons")); err != nil {
 		t.Fatal(err)
 	}
 	contract, err := p.CreateContract(t.Context(), name, harness.Trial)

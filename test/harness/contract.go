@@ -36,10 +36,11 @@ func (p *Person) Subscriber(ctx context.Context) (*tenancyv1.Subscriber, error) 
 	return mine.GetMemberships()[0].GetSubscriber(), nil
 }
 
-// Describe says of a subscriber what a contract needs.
-func (p *Person) Describe(ctx context.Context, s *tenancyv1.Subscriber) (*tenancyv1.Subscriber, error) {
+// Describe says of a subscriber what a contract needs; every field with a value
+// is changed.
+func (p *Person) Describe(ctx context.Context, subscriber string, s *tenancyv1.Subscriber) (*tenancyv1.Subscriber, error) {
 	var answer tenancyv1.UpdateSubscriberResponse
-	err := p.Patch(ctx, "/v1/"+s.GetName(), s, &answer)
+	err := p.Patch(ctx, "/v1/"+subscriber, s, &answer)
 	return answer.GetSubscriber(), err
 }
 
@@ -113,7 +114,7 @@ func (p *Person) StartTrial(ctx context.Context, title string) (string, error) {
 		return "", err
 	}
 	name := mine.GetName()
-	_, described := p.Describe(ctx, LegalEntity(name, title))
+	_, described := p.Describe(ctx, name, LegalEntity(title))
 	contract, created := p.CreateContract(ctx, name, Trial)
 	if err := errors.Join(described, created); err != nil {
 		return "", err
@@ -123,9 +124,9 @@ func (p *Person) StartTrial(ctx context.Context, title string) (string, error) {
 }
 
 // LegalEntity is what a company in Latvia says of itself.
-func LegalEntity(subscriber, title string) *tenancyv1.Subscriber {
+func LegalEntity(title string) *tenancyv1.Subscriber {
 	return &tenancyv1.Subscriber{
-		Name: subscriber, Title: title, LegalForm: tenancyv1.LegalForm_LEGAL_FORM_LEGAL_ENTITY,
+		Title: title, LegalForm: tenancyv1.LegalForm_LEGAL_FORM_LEGAL_ENTITY,
 		RegistrationNumber: "40003000001", PostalAddress: "Brīvības iela 1, Rīga, LV-1010", Country: "LV", Language: "en",
 	}
 }
