@@ -158,7 +158,8 @@ func TestEveryProgramTakesItsSettings(t *testing.T) {
 				if _, written := s.Environment[key.Variable]; key.Secret && written {
 					t.Errorf("%s is a secret and stands in the file", key.Variable)
 				}
-				if !strings.HasSuffix(key.Name, "_addrs") {
+				peer, named := strings.CutSuffix(key.Name, "_addrs")
+				if !named || !slices.ContainsFunc(programs.All(), func(other programs.Program) bool { return other.Name == peer }) {
 					continue
 				}
 				value := s.Environment[key.Variable]
