@@ -66,6 +66,11 @@ type Client struct {
 // cancelled and run again later.
 const stopWithin = 8 * time.Second
 
+// lostAfter is when a job that was begun counts as lost, since the copy that
+// worked on it was killed: a little over the minute that River gives a job.
+// Kinds with a longer time-out of their own are left alone that long.
+const lostAfter = river.JobTimeoutDefault + 5*time.Second
+
 // New returns a client. It works only while Run runs.
 func New(cfg Config, o Options) (*Client, error) {
 	workers := o.Workers
@@ -88,7 +93,8 @@ func New(cfg Config, o Options) (*Client, error) {
 	}
 	client, err := river.NewClient(riverpgxv5.New(o.Pool), &river.Config{
 		Schema: Schema, Queues: queues, Workers: workers, PeriodicJobs: periodic, Logger: quiet(o.Log),
-		Middleware: []rivertype.Middleware{&actor{service: o.Service, log: o.Log}},
+		RescueStuckJobsAfter: lostAfter,
+		Middleware:           []rivertype.Middleware{&actor{service: o.Service, log: o.Log}},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("jobs: %w", err)
