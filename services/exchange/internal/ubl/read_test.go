@@ -96,6 +96,7 @@ func TestBadInputIsRefusedWithItsReason(t *testing.T) {
 		},
 		"an invoice without a namespace": {`<Invoice/>`, commonv1.Reason_REASON_DOCUMENT_KIND_UNKNOWN},
 		"a charge that may be one":       {edit(">true<", ">maybe<"), commonv1.Reason_REASON_DOCUMENT_VALUE_INVALID},
+		"two days":                       {edit("<b:DueDate>", "<b:DueDate>2026-03-15</b:DueDate><b:DueDate>"), commonv1.Reason_REASON_DOCUMENT_VALUE_INVALID},
 		"a number that is none":          {edit(">60.00<", ">sixty<"), commonv1.Reason_REASON_DOCUMENT_VALUE_INVALID},
 		"a number with an exponent":      {edit(">60.00<", ">6e1<"), commonv1.Reason_REASON_DOCUMENT_VALUE_INVALID},
 		"an empty number":                {edit(">60.00<", "><"), commonv1.Reason_REASON_DOCUMENT_VALUE_INVALID},

@@ -119,6 +119,12 @@ var arithmetic = []Rule{
 		vat, _ := d.TaxTotal()
 		return len(vat.Subtotals) > 0
 	}},
+	{"BR-CO-25", "an invoice with an amount due has a due date or payment terms", func(d *Document) bool {
+		return d.Kind != Invoice || d.Totals.Payable.Sign() <= 0 || !d.DueDate.IsZero() || d.HasTerms
+	}},
+	{"BR-CO-26", "has an identifier, a registration or a VAT number of the seller", func(d *Document) bool {
+		return d.Seller.Identifier != "" || d.Seller.Registration != "" || d.Seller.TaxNumber() != ""
+	}},
 }
 
 // maxDecimals of an amount (BR-DEC).

@@ -85,6 +85,7 @@ func header() []element {
 		{path: "cbc:ID", set: text(func(d *Document) *string { return &d.Number })},
 		{path: "cbc:IssueDate", set: date(func(d *Document) *civil.Date { return &d.IssueDate })},
 		{path: "{DueDate}", set: date(func(d *Document) *civil.Date { return &d.DueDate })},
+		{path: "cac:PaymentTerms/cbc:Note", begin: func(d *Document) { d.HasTerms = true }},
 		{path: "{TypeCode}", set: text(func(d *Document) *string { return &d.TypeCode })},
 		{path: "cbc:DocumentCurrencyCode", set: text(func(d *Document) *string { return &d.Currency })},
 		{path: "cbc:TaxCurrencyCode", set: text(func(d *Document) *string { return &d.TaxCurrency })},
@@ -95,6 +96,7 @@ func party(path string, of func(*Document) *Party) []element {
 	path += "/cac:Party/"
 	scheme := func(d *Document) *TaxScheme { return last(of(d).TaxSchemes) }
 	return []element{
+		{path: path + "cac:PartyIdentification/cbc:ID", set: first(func(d *Document) *string { return &of(d).Identifier })},
 		{path: path + "cac:PartyName/cbc:Name", set: text(func(d *Document) *string { return &of(d).Name })},
 		{path: path + "cac:PostalAddress", begin: func(d *Document) { of(d).HasAddress = true }},
 		{
@@ -172,15 +174,25 @@ func text(field func(*Document) *string) func(*Document, value) error {
 	}
 }
 
+// first keeps the first of what may stand more than once.
+func first(field func(*Document) *string) func(*Document, value) error {
+	return func(d *Document, v value) error {
+		if at := field(d); *at == "" {
+			*at = v.text
+		}
+		return nil
+	}
+}
+
 func date(field func(*Document) *civil.Date) func(*Document, value) error {
 	return func(d *Document, v value) error {
 		at := field(d)
-		if !at.IsZero() {
-			return errTwice
-		}
 		parsed, err := civil.ParseDate(v.text)
 		if err != nil || parsed.IsZero() {
 			return errNotDate
+		}
+		if !at.IsZero() && *at != parsed { // each way to pay may repeat the due date
+			return errTwice
 		}
 		*at = parsed
 		return nil

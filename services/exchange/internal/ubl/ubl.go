@@ -23,6 +23,7 @@ type Document struct {
 	Number        string     // BT-1
 	IssueDate     civil.Date // BT-2
 	DueDate       civil.Date // BT-9
+	HasTerms      bool       // BT-20: whether payment terms are given
 	TypeCode      string     // BT-3, UNTDID 1001
 	Currency      string     // BT-5, ISO 4217
 	TaxCurrency   string     // BT-6: in which VAT is accounted, when not in Currency
@@ -38,6 +39,7 @@ type Document struct {
 type Party struct {
 	Name         string // BT-28, BT-45: under which it trades
 	LegalName    string // BT-27, BT-44
+	Identifier   string // BT-29, BT-46: the first one
 	Registration string // BT-30, BT-47: legal registration identifier
 	HasAddress   bool   // BG-5, BG-8
 	Country      string // BT-40, BT-55
