@@ -33,6 +33,10 @@ import (
 	"kontor.internal/proto/gen/go/openapi"
 )
 
+// patience is how long a visitor may send or take nothing in the middle of a
+// body before the connection is given to somebody else.
+const patience = time.Minute
+
 // Gateway is the door, open while Run runs.
 type Gateway struct {
 	cfg       Config
@@ -66,10 +70,6 @@ func New(ctx context.Context, cfg Config) (_ *Gateway, err error) {
 	}
 	g.log = g.telemetry.Logger()
 	g.onClose(g.telemetry.Shutdown)
-	texts, err := failure.LoadTexts()
-	if err != nil {
-		return nil, err
-	}
 	proxies, err := door.ParseProxies(cfg.TrustedProxies)
 	if err != nil {
 		return nil, err
@@ -78,13 +78,13 @@ func New(ctx context.Context, cfg Config) (_ *Gateway, err error) {
 		return nil, err
 	}
 	server := &rest.Server{
-		Door: g.door, Texts: texts, Proxies: proxies, OpenAPI: openapi.JSON, MaxBodyBytes: int64(cfg.MaxMessageBytes),
-		Keys: identityv1.NewKeyServiceClient(g.door.Backends["identity"]),
+		Door: g.door, Proxies: proxies, OpenAPI: openapi.JSON,
+		BodyPatience: cfg.Deadline, Patience: patience,
 	}
 	if g.handler, err = server.Handler(ctx); err != nil {
 		return nil, err
 	}
-	if err := g.makeNative(&native.Proxy{Door: g.door, Texts: texts, Proxies: proxies}); err != nil {
+	if err := g.makeNative(&native.Proxy{Door: g.door, Proxies: proxies}); err != nil {
 		return nil, err
 	}
 	return g, g.listen(ctx)
@@ -94,6 +94,10 @@ func New(ctx context.Context, cfg Config) (_ *Gateway, err error) {
 // the counters of requests.
 func (g *Gateway) makeDoor() error {
 	methods, err := door.LoadMethods()
+	if err != nil {
+		return err
+	}
+	texts, err := failure.LoadTexts()
 	if err != nil {
 		return err
 	}
@@ -131,7 +135,8 @@ func (g *Gateway) makeDoor() error {
 	keys := identityv1.NewKeyServiceClient(backends["identity"])
 	directory := identityv1.NewDirectoryServiceClient(backends["identity"])
 	g.door = &door.Door{
-		Methods: methods, Backends: backends, Limiter: limiter, Deadline: g.cfg.Deadline, Log: g.log,
+		Methods: methods, Backends: backends, Limiter: limiter, Deadline: g.cfg.Deadline,
+		MaxMessageBytes: int64(g.cfg.MaxMessageBytes), Texts: texts, Log: g.log,
 		Verifier: authn.NewVerifier(authn.NewRemoteKeys(func(ctx context.Context) ([]byte, error) {
 			answer, err := keys.GetJwks(ctx, &identityv1.GetJwksRequest{})
 			return answer.GetJwks(), err
@@ -273,8 +278,9 @@ func (g *Gateway) serveHTTP(ctx context.Context) error {
 	tlsConfig.NextProtos = []string{"h2", "http/1.1"}
 	server := &http.Server{
 		Handler: g.telemetry.HTTPMiddleware("gateway", true)(g.handler), TLSConfig: tlsConfig,
-		// Slow senders of headers are cut off; bodies may be long uploads, and
-		// answers long streams, so those have no limit of their own.
+		// Slow senders of headers are cut off here. Bodies may be long uploads and
+		// answers long streams: the handler bounds those by what moves.
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 250, SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(g.log.Handler(), slog.LevelDebug),
 	}

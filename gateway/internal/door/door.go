@@ -2,11 +2,13 @@ package door
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 
 	"kontor.internal/libs/authn"
@@ -28,9 +30,16 @@ type Door struct {
 	Limiter *Limiter
 	// Deadline is the longest time a unary request may take.
 	Deadline time.Duration
-	// Log of refusals.
+	// MaxMessageBytes is the largest message taken.
+	MaxMessageBytes int64
+	// Texts of refusals.
+	Texts *failure.Texts
+	// Log of what the caller is not told.
 	Log *slog.Logger
 }
+
+// openPatience is how long a stream waits for its service to be reached.
+const openPatience = 10 * time.Second
 
 // Visit is one request from outside, before it is admitted.
 type Visit struct {
@@ -40,6 +49,23 @@ type Visit struct {
 	Address string
 	// Locale wanted.
 	Locale string
+}
+
+// maxLocale is far above what browsers send.
+const maxLocale = 256
+
+// NewVisit reads a request's headers. A language that no header of gRPC may
+// carry is none; only the bearer scheme (RFC 6750) is a token.
+func NewVisit(authorization, language, address string) Visit {
+	v := Visit{Address: address}
+	scheme, token, _ := strings.Cut(strings.TrimSpace(authorization), " ")
+	if strings.EqualFold(scheme, "Bearer") {
+		v.Token = strings.TrimSpace(token)
+	}
+	if len(language) <= maxLocale && !strings.ContainsFunc(language, func(r rune) bool { return r < ' ' || r > '~' }) {
+		v.Locale = language
+	}
+	return v
 }
 
 type visitKey struct{}
@@ -57,29 +83,41 @@ func VisitOf(ctx context.Context) Visit {
 
 // Admit finds the method and decides whether the visit may try it: the token
 // must be good where one is needed, and the rate within its limit. What the
-// caller may do with whose data, the service decides.
+// caller may do with whose data, the service decides. Of the request's own
+// headers nothing goes on but what the caller's description says.
 func (d *Door) Admit(ctx context.Context, method string) (context.Context, Method, error) {
-	m, ok := d.Methods[method]
-	if !ok {
-		return ctx, m, failure.New(commonv1.Reason_REASON_METHOD_UNKNOWN)
+	ctx = metadata.NewOutgoingContext(ctx, metadata.MD{})
+	m, known := d.Methods[method]
+	who, refused := d.identify(ctx, m)
+	if !known {
+		refused = failure.New(commonv1.Reason_REASON_METHOD_UNKNOWN)
 	}
-	visit := VisitOf(ctx)
-	who := caller.Caller{Address: visit.Address, Locale: visit.Locale}
-	if visit.Token != "" {
-		claims, err := d.verify(ctx, visit.Token)
-		switch {
-		case err == nil:
-			who.Account, who.Session, who.Token = claims.Account, claims.Session, visit.Token
-		case !m.Public: // A public method serves those whose token has ended, too.
-			return ctx, m, err
-		}
-	} else if !m.Public {
-		return ctx, m, failure.New(commonv1.Reason_REASON_TOKEN_MISSING)
-	}
+	// Refused requests count too, by their address: guessing tokens is no way
+	// around the limits.
 	if err := d.Limiter.Allow(ctx, m, who); err != nil {
 		return ctx, m, err
 	}
-	return caller.With(ctx, who), m, nil
+	return caller.With(ctx, who), m, refused
+}
+
+func (d *Door) identify(ctx context.Context, m Method) (caller.Caller, error) {
+	visit := VisitOf(ctx)
+	who := caller.Caller{Address: visit.Address, Locale: visit.Locale}
+	if visit.Token == "" {
+		if m.Public {
+			return who, nil
+		}
+		return who, failure.New(commonv1.Reason_REASON_TOKEN_MISSING)
+	}
+	claims, err := d.verify(ctx, visit.Token)
+	if err != nil {
+		if m.Public { // It serves those whose token has ended, too.
+			return who, nil
+		}
+		return who, err
+	}
+	who.Account, who.Session, who.Token = claims.Account, claims.Session, visit.Token
+	return who, nil
 }
 
 func (d *Door) verify(ctx context.Context, token string) (authn.Claims, error) {
@@ -144,7 +182,21 @@ func (d *Door) NewStream(ctx context.Context, desc *grpc.StreamDesc, method stri
 	if err != nil {
 		return nil, err
 	}
-	return conn.NewStream(ctx, desc, method, opts...)
+	return Open(ctx, conn, desc, method, opts...)
+}
+
+// Open begins a stream at a service. Unlike a unary request a stream has no
+// deadline, so waiting for a service that is away must have its own.
+func Open(ctx context.Context, conn grpc.ClientConnInterface, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	away := failure.New(commonv1.Reason_REASON_UNAVAILABLE, "part", "service")
+	timer := time.AfterFunc(openPatience, func() { cancel(away) })
+	defer timer.Stop()
+	stream, err := conn.NewStream(ctx, desc, method, opts...)
+	if err != nil && errors.Is(context.Cause(ctx), away) {
+		return nil, away.Wrap(err)
+	}
+	return stream, err //nolint:govet // The request's end cancels the stream; nothing else may.
 }
 
 // nameOf reads the resource name of a request.
@@ -177,7 +229,7 @@ func (s *operationStream) SendMsg(m any) error {
 		if err != nil {
 			return err
 		}
-		if s.ClientStream, err = conn.NewStream(s.ctx, s.desc, s.method.Full, s.opts...); err != nil {
+		if s.ClientStream, err = Open(s.ctx, conn, s.desc, s.method.Full, s.opts...); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package door
 
 import (
 	"context"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -63,12 +64,26 @@ func (l *Limiter) Allow(ctx context.Context, m Method, who caller.Caller) error 
 func (l *Limiter) class(m Method, who caller.Caller) (string, redis_rate.Limit) {
 	switch {
 	case m.Sensitive:
-		return "sensitive:" + who.Address, redis_rate.PerMinute(l.limits.SensitivePerMinute)
+		return "sensitive:" + place(who.Address), redis_rate.PerMinute(l.limits.SensitivePerMinute)
 	case who.Account != "":
 		return "account:" + who.Account, redis_rate.PerSecond(l.limits.AccountPerSecond)
 	default:
-		return "public:" + who.Address, redis_rate.PerSecond(l.limits.PublicPerSecond)
+		return "public:" + place(who.Address), redis_rate.PerSecond(l.limits.PublicPerSecond)
 	}
+}
+
+// place is what one visitor can choose addresses from: an IPv4 address, or the
+// 64-bit network that an IPv6 customer is given.
+func place(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil || ip.Is4() {
+		return address
+	}
+	network, err := ip.WithZone("").Prefix(64)
+	if err != nil {
+		return address
+	}
+	return network.String()
 }
 
 // askShared counts in Redis; ok is false when Redis does not tell.
@@ -76,7 +91,8 @@ func (l *Limiter) askShared(ctx context.Context, key string, limit redis_rate.Li
 	if l.shared == nil || l.skipping() {
 		return 0, false
 	}
-	ctx, cancel := context.WithTimeout(ctx, redisPatience)
+	// A visitor who goes away meanwhile must not look like a Redis that did.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), redisPatience)
 	defer cancel()
 	result, err := l.shared.Allow(ctx, key, limit)
 	if err != nil {
@@ -97,14 +113,23 @@ func (l *Limiter) skipping() bool {
 	return time.Now().Before(l.skip)
 }
 
+// makeRoom drops any one count when there are too many. The lock is held.
+func (l *Limiter) makeRoom() {
+	if len(l.local) < maxBuckets {
+		return
+	}
+	for key := range l.local {
+		delete(l.local, key)
+		return
+	}
+}
+
 func (l *Limiter) askLocal(key string, limit redis_rate.Limit) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	bucket, ok := l.local[key]
 	if !ok {
-		if len(l.local) >= maxBuckets {
-			clear(l.local)
-		}
+		l.makeRoom()
 		bucket = rate.NewLimiter(rate.Limit(float64(limit.Rate)/limit.Period.Seconds()), limit.Burst)
 		l.local[key] = bucket
 	}

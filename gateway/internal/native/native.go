@@ -5,11 +5,15 @@ package native
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"runtime/debug"
 	"strings"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
+	_ "google.golang.org/grpc/encoding/gzip" // Programs may compress what they send.
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
@@ -25,8 +29,6 @@ import (
 type Proxy struct {
 	// Door admits.
 	Door *door.Door
-	// Texts of refusals.
-	Texts *failure.Texts
 	// Proxies that are trusted.
 	Proxies door.Proxies
 }
@@ -38,16 +40,17 @@ func (p *Proxy) Options() []grpc.ServerOption {
 
 // handle passes one call on: admit, open the same method at its service, copy
 // frames both ways, answer with its trailer and status.
-func (p *Proxy) handle(_ any, outside grpc.ServerStream) error {
-	visit := p.visit(outside.Context())
-	err := p.pass(door.WithVisit(outside.Context(), visit), outside)
-	if err == nil {
-		return nil
-	}
-	if _, fromService := status.FromError(err); fromService {
-		return err
-	}
-	return failure.Status(err, p.Texts, visit.Locale).Err()
+func (p *Proxy) handle(_ any, outside grpc.ServerStream) (err error) {
+	ctx := door.WithVisit(outside.Context(), p.visit(outside.Context()))
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			err = fmt.Errorf("native: panic: %v\n%s", panicked, debug.Stack())
+		}
+		if err != nil {
+			err = p.Door.Status(ctx, err).Err()
+		}
+	}()
+	return p.pass(ctx, outside)
 }
 
 func (p *Proxy) pass(ctx context.Context, outside grpc.ServerStream) error {
@@ -64,36 +67,53 @@ func (p *Proxy) pass(ctx context.Context, outside grpc.ServerStream) error {
 		ctx, cancelDeadline = context.WithTimeout(ctx, p.Door.Deadline)
 		defer cancelDeadline()
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 
-	first := &frame{}
-	if m.Backend == "" { // The operation's name, in the first frame, tells where to.
-		if err := outside.RecvMsg(first); err != nil {
-			return err
-		}
-	}
-	conn, err := p.Door.Backend(m, operationName(m, first))
+	inside, err := p.open(ctx, m, outside)
 	if err != nil {
 		return err
+	}
+	go p.sendAll(outside, inside, cancel) // Ends with the call: its RecvMsg does.
+	err = answerAll(inside, outside)
+	if status.Code(err) == codes.Canceled && ctx.Err() != nil {
+		return context.Cause(ctx) // Why the call was given up: what the caller sent could not be read.
+	}
+	return err
+}
+
+// open begins the same call at its service.
+func (p *Proxy) open(ctx context.Context, m door.Method, outside grpc.ServerStream) (grpc.ClientStream, error) {
+	var begin *frame
+	var operation string
+	if m.Backend == "" { // The operation's name, in the first frame, tells where to.
+		begin = &frame{}
+		if err := outside.RecvMsg(begin); err != nil {
+			return nil, p.unreadable(err)
+		}
+		var err error
+		if operation, err = operationName(begin); err != nil {
+			return nil, p.unreadable(err)
+		}
+	}
+	conn, err := p.Door.Backend(m, operation)
+	if err != nil {
+		return nil, err
 	}
 	desc := &grpc.StreamDesc{StreamName: string(m.Descriptor.Name()), ServerStreams: true, ClientStreams: true}
-	inside, err := conn.NewStream(ctx, desc, method, grpc.ForceCodecV2(frames{}))
-	if err != nil {
-		return err
+	inside, err := door.Open(ctx, conn, desc, m.Full, grpc.ForceCodecV2(frames{}))
+	if err != nil || begin == nil {
+		return inside, err
 	}
-	if m.Backend == "" {
-		if err := inside.SendMsg(first); err != nil && !errors.Is(err, io.EOF) {
-			return err
-		}
+	if err := inside.SendMsg(begin); err != nil && !errors.Is(err, io.EOF) { // EOF: the answer tells.
+		return nil, err
 	}
-	go sendAll(outside, inside, cancel)
-	return answerAll(inside, outside)
+	return inside, nil
 }
 
 // sendAll copies the caller's frames; it ends with the caller's half-close, or
 // with the call.
-func sendAll(outside grpc.ServerStream, inside grpc.ClientStream, cancel context.CancelFunc) {
+func (p *Proxy) sendAll(outside grpc.ServerStream, inside grpc.ClientStream, cancel context.CancelCauseFunc) {
 	for {
 		f := &frame{}
 		err := outside.RecvMsg(f)
@@ -102,12 +122,24 @@ func sendAll(outside grpc.ServerStream, inside grpc.ClientStream, cancel context
 			return
 		}
 		if err != nil {
-			cancel()
+			cancel(p.unreadable(err))
 			return
 		}
 		if inside.SendMsg(f) != nil {
 			return // The call is over; answerAll tells why.
 		}
+	}
+}
+
+// unreadable says why a caller's frame could not be taken.
+func (p *Proxy) unreadable(err error) error {
+	switch status.Code(err) {
+	case codes.Canceled, codes.DeadlineExceeded:
+		return err
+	case codes.ResourceExhausted:
+		return door.TooLarge(p.Door.MaxMessageBytes).Wrap(err)
+	default:
+		return failure.Invalid("message", "can't be read").Wrap(err)
 	}
 }
 
@@ -149,12 +181,11 @@ func outward(md metadata.MD) metadata.MD {
 
 func (p *Proxy) visit(ctx context.Context) door.Visit {
 	md, _ := metadata.FromIncomingContext(ctx)
-	token, _ := strings.CutPrefix(first(md, "authorization"), "Bearer ")
-	v := door.Visit{Token: token, Locale: first(md, "accept-language")}
+	address := ""
 	if from, ok := peer.FromContext(ctx); ok {
-		v.Address = p.Proxies.Visitor(from.Addr.String(), strings.Join(md.Get("x-forwarded-for"), ","))
+		address = p.Proxies.Visitor(from.Addr.String(), strings.Join(md.Get("x-forwarded-for"), ","))
 	}
-	return v
+	return door.NewVisit(first(md, "authorization"), first(md, "accept-language"), address)
 }
 
 func first(md metadata.MD, key string) string {
@@ -166,15 +197,10 @@ func first(md metadata.MD, key string) string {
 
 // operationName reads the name of the operation that a request is about. All
 // requests of OperationService have it in the same field.
-func operationName(m door.Method, f *frame) string {
-	if m.Backend != "" {
-		return ""
-	}
+func operationName(f *frame) (string, error) {
 	var request commonv1.GetOperationRequest
-	if err := proto.Unmarshal(f.data, &request); err != nil {
-		return ""
-	}
-	return request.GetName()
+	err := proto.Unmarshal(f.data, &request)
+	return request.GetName(), err
 }
 
 // frame is one message, not decoded.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -19,11 +20,12 @@ import (
 // `Kontor-Session: cookie` with sign-in and refresh; the refresh token then
 // travels in a cookie that only these paths get, and never in a body. The
 // header is one that a foreign page cannot send, and its Origin is checked too.
+// A cookie's path covers what lies below it, with a slash between (RFC 6265,
+// 5.1.4), and `:refresh` does not lie below `sessions`: so each path has its own.
 const (
 	cookieMode   = "Kontor-Session"
 	cookieValue  = "cookie"
 	cookieName   = "__Secure-kontor-refresh"
-	cookiePath   = "/v1/sessions"
 	pathSignIn   = "/v1/sessions:signIn"
 	pathRefresh  = "/v1/sessions:refresh"
 	pathSignOut  = "/v1/sessions:signOut"
@@ -50,9 +52,6 @@ func (s *Server) cookies(next http.Handler) http.Handler {
 				return
 			}
 		}
-		if r.URL.Path == pathSignOut {
-			http.SetCookie(w, refreshCookie("", -1))
-		}
 		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), cookieKey{}, true)))
 	})
 }
@@ -61,25 +60,32 @@ func sessionPath(path string) bool {
 	return path == pathSignIn || path == pathRefresh || path == pathSignOut
 }
 
+// sameOrigin says whether a page of our own asks. Programs send neither header;
+// browsers send Origin with every POST.
 func sameOrigin(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	if origin == "" {
-		return r.Header.Get("Sec-Fetch-Site") != "cross-site"
+		site := r.Header.Get("Sec-Fetch-Site")
+		return site == "" || site == "same-origin" || site == "none"
 	}
 	parsed, err := url.Parse(origin)
-	return err == nil && parsed.Host == r.Host
+	return err == nil && parsed.Scheme == "https" && strings.EqualFold(parsed.Host, r.Host)
 }
 
-// fillRefreshToken replaces the body: the token comes from the cookie alone.
+// fillRefreshToken replaces the body: the token comes from the cookie alone. A
+// sign-out without one is about the session of the access token.
 func fillRefreshToken(r *http.Request) error {
 	if _, err := io.Copy(io.Discard, io.LimitReader(r.Body, maxTokenBody)); err != nil {
-		return err
+		return brokenBody(err)
 	}
-	cookie, err := r.Cookie(cookieName)
-	if err != nil {
+	request := map[string]string{}
+	switch cookie, err := r.Cookie(cookieName); {
+	case err == nil:
+		request["refreshToken"] = cookie.Value
+	case r.URL.Path != pathSignOut:
 		return failure.New(commonv1.Reason_REASON_TOKEN_MISSING)
 	}
-	body, err := json.Marshal(map[string]string{"refreshToken": cookie.Value})
+	body, err := json.Marshal(request)
 	if err != nil {
 		return err
 	}
@@ -92,6 +98,10 @@ func keepRefreshTokenInCookie(ctx context.Context, w http.ResponseWriter, answer
 	if ctx.Value(cookieKey{}) == nil {
 		return nil
 	}
+	if _, out := answer.(*identityv1.SignOutResponse); out {
+		setRefreshCookies(w, "", -1)
+		return nil
+	}
 	tokened, ok := answer.(interface {
 		GetTokens() *identityv1.SessionTokens
 	})
@@ -99,14 +109,16 @@ func keepRefreshTokenInCookie(ctx context.Context, w http.ResponseWriter, answer
 		return nil
 	}
 	const untilItEnds = 90 * 24 * 60 * 60 // A session's longest life; identity ends it sooner.
-	http.SetCookie(w, refreshCookie(tokened.GetTokens().GetRefreshToken(), untilItEnds))
+	setRefreshCookies(w, tokened.GetTokens().GetRefreshToken(), untilItEnds)
 	tokened.GetTokens().RefreshToken = ""
 	return nil
 }
 
-func refreshCookie(value string, maxAge int) *http.Cookie {
-	return &http.Cookie{
-		Name: cookieName, Value: value, Path: cookiePath, MaxAge: maxAge,
-		Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+func setRefreshCookies(w http.ResponseWriter, value string, maxAge int) {
+	for _, path := range []string{pathRefresh, pathSignOut} {
+		http.SetCookie(w, &http.Cookie{
+			Name: cookieName, Value: value, Path: path, MaxAge: maxAge,
+			Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		})
 	}
 }

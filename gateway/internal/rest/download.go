@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -75,70 +76,115 @@ func (d *downloads) send(w http.ResponseWriter, r *http.Request, m door.Method, 
 	if err != nil {
 		return err
 	}
-	info, first, stream, err := d.open(r.Context(), m, name, wanted)
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	sent, err := d.open(ctx, m, name, wanted)
+	if wanted.partial && behindTheEnd(err) {
+		return d.unsatisfiable(ctx, w, m, name)
+	}
 	if err != nil {
 		return err
 	}
-	etag := `"` + hex.EncodeToString(info.GetSha256()) + `"`
-	if match := r.Header.Get("If-Range"); match != "" && match != etag && !wanted.whole() {
+	if match := r.Header.Get("If-Range"); match != "" && match != etagOf(sent.info) && wanted.partial {
 		wanted = byteRange{} // The file is another by now: send all of it.
-		if info, first, stream, err = d.open(r.Context(), m, name, wanted); err != nil {
+		if sent, err = d.open(ctx, m, name, wanted); err != nil {
 			return err
 		}
 	}
-	header := w.Header()
-	header.Set("ETag", etag)
-	header.Set("Accept-Ranges", "bytes")
-	header.Set("Content-Type", info.GetContentType())
-	header.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": info.GetFilename()}))
-	length := wanted.length(info.GetSizeBytes())
-	header.Set("Content-Length", strconv.FormatInt(length, 10))
-	if wanted.whole() {
-		w.WriteHeader(http.StatusOK)
-	} else {
-		header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", wanted.from, wanted.from+length-1, info.GetSizeBytes()))
-		w.WriteHeader(http.StatusPartialContent)
+	size := sent.info.GetSizeBytes()
+	if wanted.partial && wanted.from >= size {
+		return d.unsatisfiable(ctx, w, m, name)
 	}
-	if copyData(w, first, stream) != nil {
+	length := wanted.length(size)
+	describe(w.Header(), sent.info, length)
+	code := http.StatusOK
+	if wanted.partial {
+		w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", wanted.from, wanted.from+length-1, size))
+		code = http.StatusPartialContent
+	}
+	w.WriteHeader(code)
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	if n, err := sent.copyTo(w); err != nil || n != length {
 		panic(http.ErrAbortHandler) // net/http's way to cut the connection.
 	}
 	return nil
 }
 
+// behindTheEnd recognises the refusal of an offset behind the file's end.
+func behindTheEnd(err error) bool {
+	if failure.Reason(err) != commonv1.Reason_REASON_INVALID_ARGUMENT {
+		return false
+	}
+	return failure.From(err).Meta("field") == "offset"
+}
+
+// unsatisfiable answers a range behind the end with the file's size (RFC 9110,
+// section 15.5.17).
+func (d *downloads) unsatisfiable(ctx context.Context, w http.ResponseWriter, m door.Method, name string) error {
+	whole, err := d.open(ctx, m, name, byteRange{})
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Range", fmt.Sprintf("bytes */%d", whole.info.GetSizeBytes()))
+	st := d.server.Door.Status(ctx, failure.Invalid("Range", "lies behind the end of the file"))
+	d.server.writeCoded(w, st, http.StatusRequestedRangeNotSatisfiable)
+	return nil
+}
+
+func etagOf(info *commonv1.FileInfo) string { return `"` + hex.EncodeToString(info.GetSha256()) + `"` }
+
+func describe(header http.Header, info *commonv1.FileInfo, length int64) {
+	header.Set("ETag", etagOf(info))
+	header.Set("Accept-Ranges", "bytes")
+	header.Set("Content-Type", cmp.Or(info.GetContentType(), "application/octet-stream"))
+	header.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": info.GetFilename()}))
+	header.Set("Content-Length", strconv.FormatInt(length, 10))
+}
+
+// file is one that is being streamed.
+type file struct {
+	info    *commonv1.FileInfo
+	message protoreflect.Message
+	stream  grpc.ClientStream
+}
+
 // open begins the stream and reads its first message.
-func (d *downloads) open(ctx context.Context, m door.Method, name string, wanted byteRange) (*commonv1.FileInfo, protoreflect.Message, grpc.ClientStream, error) {
+func (d *downloads) open(ctx context.Context, m door.Method, name string, wanted byteRange) (file, error) {
 	request, err := newMessage(m.Descriptor.Input())
 	if err != nil {
-		return nil, nil, nil, err
+		return file{}, err
 	}
 	fields := request.Descriptor().Fields()
 	request.Set(fields.ByName("name"), protoreflect.ValueOfString(name))
 	request.Set(fields.ByName("offset"), protoreflect.ValueOfInt64(wanted.from))
-	if wanted.to >= 0 && !wanted.whole() {
+	if wanted.partial && wanted.to >= 0 {
 		request.Set(fields.ByName("length"), protoreflect.ValueOfInt64(wanted.to-wanted.from+1))
-	}
-	stream, err := d.server.Door.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, m.Full)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	if err := stream.SendMsg(request.Interface()); err != nil && !errors.Is(err, io.EOF) {
-		return nil, nil, nil, err
-	}
-	if err := stream.CloseSend(); err != nil {
-		return nil, nil, nil, err
 	}
 	first, err := newMessage(m.Descriptor.Output())
 	if err != nil {
-		return nil, nil, nil, err
+		return file{}, err
+	}
+	stream, err := d.server.Door.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, m.Full)
+	if err != nil {
+		return file{}, err
+	}
+	if err := stream.SendMsg(request.Interface()); err != nil && !errors.Is(err, io.EOF) { // EOF: the answer tells.
+		return file{}, err
+	}
+	if err := stream.CloseSend(); err != nil {
+		return file{}, err
 	}
 	if err := stream.RecvMsg(first.Interface()); err != nil {
-		return nil, nil, nil, err
+		return file{}, err
 	}
 	info, ok := first.Get(first.Descriptor().Fields().ByName("info")).Message().Interface().(*commonv1.FileInfo)
 	if !ok || len(info.GetSha256()) == 0 {
-		return nil, nil, nil, failure.New(commonv1.Reason_REASON_INTERNAL).Wrap(fmt.Errorf("%s: first message has no file info", m.Full))
+		return file{}, fmt.Errorf("rest: %s: the first message has no file info", m.Full)
 	}
-	return info, first, stream, nil
+	// The message is used again for what follows; its file info is not.
+	return file{info: proto.CloneOf(info), message: first, stream: stream}, nil
 }
 
 func newMessage(d protoreflect.MessageDescriptor) (protoreflect.Message, error) {
@@ -149,20 +195,22 @@ func newMessage(d protoreflect.MessageDescriptor) (protoreflect.Message, error) 
 	return known.New(), nil
 }
 
-func copyData(w http.ResponseWriter, first protoreflect.Message, stream grpc.ClientStream) error {
-	data := first.Descriptor().Fields().ByName("data")
-	message := first
+// copyTo answers how many bytes it sent.
+func (f file) copyTo(w http.ResponseWriter) (sent int64, err error) {
+	data := f.message.Descriptor().Fields().ByName("data")
 	for {
-		if _, err := w.Write(message.Get(data).Bytes()); err != nil {
-			return err
+		n, err := w.Write(f.message.Get(data).Bytes())
+		sent += int64(n)
+		if err != nil {
+			return sent, err
 		}
-		proto.Reset(message.Interface())
-		err := stream.RecvMsg(message.Interface())
+		proto.Reset(f.message.Interface())
+		err = f.stream.RecvMsg(f.message.Interface())
 		if errors.Is(err, io.EOF) {
-			return nil
+			return sent, nil
 		}
 		if err != nil {
-			return err
+			return sent, err
 		}
 	}
 }
@@ -174,11 +222,9 @@ type byteRange struct {
 	partial  bool
 }
 
-func (b byteRange) whole() bool { return !b.partial }
-
 func (b byteRange) length(size int64) int64 {
 	switch {
-	case b.whole():
+	case !b.partial:
 		return size
 	case b.to < 0 || b.to >= size:
 		return size - b.from

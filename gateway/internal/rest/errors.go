@@ -2,8 +2,8 @@ package rest
 
 import (
 	"context"
-	"errors"
 	"net/http"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -13,7 +13,6 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 
-	"kontor.internal/gateway/internal/door"
 	"kontor.internal/libs/failure"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 )
@@ -21,27 +20,23 @@ import (
 // fail answers an error as google.rpc.Status in JSON, with the HTTP code that
 // belongs to it.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	s.writeStatus(w, s.statusOf(r.Context(), err))
-}
-
-// statusOf gives an answer of a service as it is, and makes one of what arose here.
-func (s *Server) statusOf(ctx context.Context, err error) *status.Status {
-	if st, ok := status.FromError(err); ok && hasInfo(st) {
-		return st
-	}
-	return failure.Status(err, s.Texts, door.VisitOf(ctx).Locale)
-}
-
-func hasInfo(st *status.Status) bool {
-	for _, d := range st.Details() {
-		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetDomain() == failure.Domain {
-			return true
-		}
-	}
-	return false
+	s.writeStatus(w, s.Door.Status(r.Context(), err))
 }
 
 func (s *Server) writeStatus(w http.ResponseWriter, st *status.Status) {
+	s.writeCoded(w, st, httpCode(st))
+}
+
+// httpCode is the gRPC code's, but for what HTTP can say better: too large is
+// no "come again later".
+func httpCode(st *status.Status) int {
+	if failure.Reason(st.Err()) == commonv1.Reason_REASON_MESSAGE_TOO_LARGE {
+		return http.StatusRequestEntityTooLarge
+	}
+	return runtime.HTTPStatusFromCode(st.Code())
+}
+
+func (s *Server) writeCoded(w http.ResponseWriter, st *status.Status, code int) {
 	for _, d := range st.Details() {
 		if retry, ok := d.(*errdetails.RetryInfo); ok {
 			wait := retry.GetRetryDelay().AsDuration()
@@ -57,37 +52,47 @@ func (s *Server) writeStatus(w http.ResponseWriter, st *status.Status) {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(runtime.HTTPStatusFromCode(st.Code()))
+	w.WriteHeader(code)
 	_, _ = w.Write(body) //nolint:gosec // JSON, under its content type and nosniff.
 }
 
 // transcodingError answers errors of services and of reading the request.
 func (s *Server) transcodingError(ctx context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
-	s.fail(w, r.WithContext(ctx), s.unreadable(err))
+	// The transcoder's context has the request's visit and body, too.
+	s.fail(w, r.WithContext(ctx), unreadable(ctx, err))
 }
 
-// unreadable turns what the transcoder says of a bad request into a reason.
-func (s *Server) unreadable(err error) error {
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
-		return tooLarge(large.Limit)
-	}
+var (
+	unknownField = regexp.MustCompile(`unknown field "([^"]{1,100})"`)
+	jsonPlace    = regexp.MustCompile(`\(line (\d+):(\d+)\)`)
+	pathField    = regexp.MustCompile(`^(?:type mismatch|missing), parameter: ([a-z_.]{1,100})`)
+)
+
+// unreadable turns what the transcoder says of a bad request into a reason. Its
+// own words differ from release to release; only names and places are kept.
+func unreadable(ctx context.Context, err error) error {
 	st, ok := status.FromError(err)
-	if !ok || hasInfo(st) || st.Code() != codes.InvalidArgument {
+	if !ok || len(st.Details()) > 0 || st.Code() != codes.InvalidArgument {
 		return err
 	}
-	if st.Message() == "http: request body too large" {
-		return tooLarge(s.MaxBodyBytes)
+	if broken := bodyError(ctx); broken != nil {
+		return broken
 	}
-	return failure.Invalid("body", st.Message())
-}
-
-func tooLarge(limit int64) error {
-	return failure.New(commonv1.Reason_REASON_MESSAGE_TOO_LARGE, "limit_bytes", strconv.FormatInt(limit, 10))
+	if found := unknownField.FindStringSubmatch(st.Message()); found != nil {
+		return failure.Invalid(found[1], "is no field of this request").Wrap(err)
+	}
+	if found := pathField.FindStringSubmatch(st.Message()); found != nil {
+		return failure.Invalid(found[1], "has a value of another type").Wrap(err)
+	}
+	text := "is not what this method takes in JSON"
+	if found := jsonPlace.FindStringSubmatch(st.Message()); found != nil {
+		text += ": look at line " + found[1] + ", column " + found[2]
+	}
+	return failure.Invalid("body", text).Wrap(err)
 }
 
 func (s *Server) streamError(ctx context.Context, err error) *status.Status {
-	return s.statusOf(ctx, err)
+	return s.Door.Status(ctx, err)
 }
 
 // routingError answers paths and methods that no route has.
@@ -96,5 +101,5 @@ func (s *Server) routingError(_ context.Context, _ *runtime.ServeMux, _ runtime.
 		s.fail(w, r, failure.Invalid("path", "can't be read"))
 		return
 	}
-	s.fail(w, r, failure.New(commonv1.Reason_REASON_METHOD_UNKNOWN))
+	s.writeCoded(w, s.Door.Status(r.Context(), failure.New(commonv1.Reason_REASON_METHOD_UNKNOWN)), code)
 }

@@ -6,13 +6,13 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/encoding/protojson"
 
 	"kontor.internal/gateway/internal/door"
-	"kontor.internal/libs/failure"
 	identityv1 "kontor.internal/proto/gen/go/kontor/identity/v1"
 )
 
@@ -20,16 +20,15 @@ import (
 type Server struct {
 	// Door admits, and passes on.
 	Door *door.Door
-	// Texts of refusals.
-	Texts *failure.Texts
 	// Proxies that are trusted.
 	Proxies door.Proxies
 	// OpenAPI is the description of all public methods, JSON.
 	OpenAPI []byte
-	// MaxBodyBytes is the largest JSON body taken.
-	MaxBodyBytes int64
-	// Keys fetches the JSON Web Key Set of access tokens.
-	Keys identityv1.KeyServiceClient
+	// BodyPatience is how long a JSON body may take to arrive.
+	BodyPatience time.Duration
+	// Patience is how long nothing may move in an upload or in an answer that is
+	// being written.
+	Patience time.Duration
 }
 
 // Handler puts everything on one mux.
@@ -54,8 +53,7 @@ func (s *Server) Handler(ctx context.Context) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /openapi.json", s.openAPI)
 	mux.HandleFunc("GET /.well-known/jwks.json", s.jwks)
-	mux.HandleFunc("HEAD /v1/subscribers/{subscriber}/uploads/{upload}", s.uploadOffset)
-	mux.HandleFunc("PATCH /v1/subscribers/{subscriber}/uploads/{upload}", s.uploadAppend)
+	mux.HandleFunc("HEAD "+uploadPath, s.uploadOffset)
 	downloads := s.newDownloads()
 	mux.HandleFunc("GET /v1/", func(w http.ResponseWriter, r *http.Request) {
 		if !downloads.serve(w, r) {
@@ -63,17 +61,20 @@ func (s *Server) Handler(ctx context.Context) (http.Handler, error) {
 		}
 	})
 	mux.Handle("/", transcoder)
-	return s.visited(s.limited(s.cookies(mux))), nil
+	// Uploads stream, so the limit of bodies does not lie around them.
+	outer := http.NewServeMux()
+	outer.HandleFunc("PATCH "+uploadPath, s.uploadAppend)
+	outer.Handle("/", s.limited(s.cookies(mux)))
+	return s.visited(s.guarded(outer)), nil
 }
+
+const uploadPath = "/v1/subscribers/{subscriber}/uploads/{upload}"
 
 // visited notes who comes, once for all handlers.
 func (s *Server) visited(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		visit := door.Visit{
-			Token: token, Locale: r.Header.Get("Accept-Language"),
-			Address: s.Proxies.Visitor(r.RemoteAddr, strings.Join(r.Header.Values("X-Forwarded-For"), ",")),
-		}
+		visit := door.NewVisit(r.Header.Get("Authorization"), r.Header.Get("Accept-Language"),
+			s.Proxies.Visitor(r.RemoteAddr, strings.Join(r.Header.Values("X-Forwarded-For"), ",")))
 		header := w.Header()
 		header.Set("X-Content-Type-Options", "nosniff")
 		header.Set("Cache-Control", "no-store")
@@ -83,15 +84,16 @@ func (s *Server) visited(next http.Handler) http.Handler {
 	})
 }
 
-// limited bounds bodies, but for uploads, which stream.
+// limited bounds bodies.
 func (s *Server) limited(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodPatch || r.Header.Get("Upload-Offset") == "" {
-			if r.ContentLength > s.MaxBodyBytes {
-				s.fail(w, r, tooLarge(s.MaxBodyBytes))
-				return
-			}
-			r.Body = http.MaxBytesReader(w, r.Body, s.MaxBodyBytes)
+		limit := s.Door.MaxMessageBytes
+		if r.ContentLength > limit {
+			s.fail(w, r, door.TooLarge(limit))
+			return
+		}
+		if body, ok := r.Body.(*pacedBody); ok { // It remembers that the limit was met.
+			body.ReadCloser = http.MaxBytesReader(w, body.ReadCloser, limit)
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -103,7 +105,7 @@ func (s *Server) openAPI(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) jwks(w http.ResponseWriter, r *http.Request) {
-	answer, err := s.Keys.GetJwks(r.Context(), &identityv1.GetJwksRequest{})
+	answer, err := identityv1.NewKeyServiceClient(s.Door).GetJwks(r.Context(), &identityv1.GetJwksRequest{})
 	if err != nil {
 		s.fail(w, r, err)
 		return

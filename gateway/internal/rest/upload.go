@@ -1,10 +1,12 @@
 package rest
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"kontor.internal/libs/failure"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
@@ -26,7 +28,7 @@ func (s *Server) uploadOffset(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.answerUpload(w, http.StatusOK, answer.GetUpload())
+	answerUpload(w, http.StatusOK, answer.GetUpload())
 }
 
 // uploadAppend passes a body on, piece by piece, to the upload's end. When the
@@ -37,39 +39,59 @@ func (s *Server) uploadAppend(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, failure.Invalid("Upload-Offset", "is not a byte offset"))
 		return
 	}
-	stream, err := tenancyv1.NewUploadServiceClient(s.Door).WriteUpload(r.Context())
+	// The stream outlives a visitor who goes away, so that it ends regularly
+	// with what has come; a watchdog ends it when nothing moves on either side.
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(r.Context()))
+	defer cancel(nil)
+	watchdog := time.AfterFunc(2*s.Patience, func() {
+		cancel(failure.New(commonv1.Reason_REASON_DEADLINE_EXCEEDED))
+	})
+	defer watchdog.Stop()
+	stream, err := tenancyv1.NewUploadServiceClient(s.Door).WriteUpload(ctx)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	broken := sendPieces(r.Body, offset, uploadName(r), func(piece *tenancyv1.WriteUploadRequest) bool { return stream.Send(piece) == nil })
+	control := http.NewResponseController(w)
+	broken := sendPieces(readerFunc(func(p []byte) (int, error) {
+		_ = control.SetReadDeadline(time.Now().Add(s.Patience)) // A test's writer has none.
+		watchdog.Reset(2 * s.Patience)
+		return r.Body.Read(p)
+	}), offset, uploadName(r), func(piece *tenancyv1.WriteUploadRequest) bool { return stream.Send(piece) == nil })
 	answer, err := stream.CloseAndRecv()
 	switch {
+	case err != nil && context.Cause(ctx) != nil:
+		s.fail(w, r, context.Cause(ctx))
 	case err != nil:
 		s.fail(w, r, err)
 	case broken != nil:
 		s.fail(w, r, failure.New(commonv1.Reason_REASON_UPLOAD_BROKEN_OFF,
 			"received_bytes", strconv.FormatInt(answer.GetUpload().GetReceivedBytes(), 10)).Wrap(broken))
 	default:
-		s.answerUpload(w, http.StatusNoContent, answer.GetUpload())
+		answerUpload(w, http.StatusNoContent, answer.GetUpload())
 	}
 }
+
+// readerFunc reads by a function.
+type readerFunc func(p []byte) (int, error)
+
+// Read calls it.
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // sendPieces reads the body to its end; it answers what the body broke off with.
 // A piece that can't be sent means that the stream has ended: its answer tells.
 func sendPieces(body io.Reader, offset int64, name string, send func(*tenancyv1.WriteUploadRequest) bool) error {
-	request := &tenancyv1.WriteUploadRequest{Name: name, Offset: offset}
-	if !send(request) {
+	if !send(&tenancyv1.WriteUploadRequest{Name: name, Offset: offset}) {
 		return nil
 	}
 	buffer := make([]byte, pieceBytes)
 	for {
-		n, err := io.ReadFull(body, buffer)
+		n, err := fill(body, buffer)
 		if n > 0 && !send(&tenancyv1.WriteUploadRequest{Data: buffer[:n]}) {
 			return nil
 		}
 		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF) && bodyEnded(body):
+		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
 			return err
@@ -77,14 +99,19 @@ func sendPieces(body io.Reader, offset int64, name string, send func(*tenancyv1.
 	}
 }
 
-// bodyEnded tells a body's regular end from one that broke off: both end a
-// ReadFull early.
-func bodyEnded(body io.Reader) bool {
-	_, err := body.Read(make([]byte, 1))
-	return errors.Is(err, io.EOF)
+// fill reads until the buffer is full or the reader ends. Unlike io.ReadFull it
+// leaves the reader's own word on how it ended: net/http's bodies tell the end
+// (io.EOF) from a connection that broke (io.ErrUnexpectedEOF).
+func fill(from io.Reader, buffer []byte) (n int, err error) {
+	for n < len(buffer) && err == nil {
+		var more int
+		more, err = from.Read(buffer[n:])
+		n += more
+	}
+	return n, err
 }
 
-func (s *Server) answerUpload(w http.ResponseWriter, code int, upload *tenancyv1.Upload) {
+func answerUpload(w http.ResponseWriter, code int, upload *tenancyv1.Upload) {
 	w.Header().Set("Upload-Offset", strconv.FormatInt(upload.GetReceivedBytes(), 10))
 	w.Header().Set("Upload-Length", strconv.FormatInt(upload.GetSizeBytes(), 10))
 	w.WriteHeader(code)
