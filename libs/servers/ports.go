@@ -20,6 +20,10 @@ var errNoPort = errors.New("no free port found on 127.0.0.1")
 
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
+// FreePort finds a port on 127.0.0.1 that can be bound right now and that no
+// outgoing connection is given.
+func FreePort() (int, error) { return freePort() }
+
 // freePort finds a port that can be bound right now. Somebody else may be quicker: starters try again with another.
 func freePort() (int, error) {
 	for range portTries {

@@ -16,6 +16,7 @@ import (
 	"kontor.internal/deploy/local/internal/catcher"
 	"kontor.internal/libs/clock"
 	"kontor.internal/libs/mtls"
+	"kontor.internal/libs/servers"
 	"kontor.internal/libs/service"
 )
 
@@ -162,16 +163,28 @@ func (h *House) phase(name string, run func() error) error {
 }
 
 // reserve finds an address for each copy before anybody starts, since all are
-// told of all.
-func (h *House) reserve(ctx context.Context) error {
+// told of all. All are held until each is found, so that no two are the same.
+func (h *House) reserve(ctx context.Context) (err error) {
+	var held []net.Listener
+	defer func() {
+		for _, l := range held {
+			err = errors.Join(err, l.Close())
+		}
+	}()
 	free := func(port int) (string, error) {
+		if port == 0 {
+			var err error
+			if port, err = servers.FreePort(); err != nil {
+				return "", err
+			}
+		}
 		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
 			return "", err
 		}
-		return l.Addr().String(), l.Close()
+		held = append(held, l)
+		return l.Addr().String(), nil
 	}
-	var err error
 	if h.control, err = (&net.ListenConfig{}).Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", h.options.ControlPort)); err != nil {
 		return err
 	}
