@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
 	"kontor.internal/kits"
 	"kontor.internal/kits/internal/scratch"
 	"kontor.internal/kits/kit"

@@ -131,7 +131,7 @@ func (k *Kit) FillChart(ctx context.Context, db Querier, activity, language stri
 		columns[i] = quote(columns[i])
 	}
 	list := strings.Join(columns, ", ")
-	//nolint:gosec // identifiers come from the checked kit and are quoted; values are parameters
+	// Identifiers come from the checked kit and are quoted; values are parameters
 	done, err := db.Exec(ctx, fmt.Sprintf(
 		"INSERT INTO %s (%s%s) SELECT %s%s FROM unnest(%s) AS t (%s) WHERE NOT EXISTS (SELECT FROM %s) ON CONFLICT DO NOTHING",
 		table, list, flag, list, set, strings.Join(arrays, ", "), list, table), values...)

@@ -153,7 +153,7 @@ func (k *Kit) LinkLocalUser(ctx context.Context, db Querier, user, account strin
 		return false, nil
 	}
 	where := k.LocalUsers
-	//nolint:gosec // identifiers come from the checked kit and are quoted; values are parameters
+	// Identifiers come from the checked kit and are quoted; values are parameters
 	done, err := db.Exec(ctx, fmt.Sprintf("UPDATE %s SET %s = $2 WHERE %s = $1", quote(where.Table), quote(where.Account), quote(where.Name)),
 		user, account)
 	if err != nil {

@@ -78,7 +78,7 @@ func (k *Kit) GroupRoles(prefix string) []string { return k.groups(prefix) }
 func (k *Kit) GroupsFor(prefix string, permissions []string, readOnly bool) []string {
 	var names []string
 	for _, name := range slices.Compact(slices.Sorted(slices.Values(permissions))) {
-		if held, ok := k.Permissions[name]; ok && !(readOnly && held.Writes) {
+		if held, ok := k.Permissions[name]; ok && (!readOnly || !held.Writes) {
 			names = append(names, groupRole(prefix, held))
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
 	"kontor.internal/kits/kit"
 	"kontor.internal/libs/servers/servertest"
 )
