@@ -173,6 +173,20 @@ const (
 	Reason_REASON_DOCUMENT_VALUE_INVALID Reason = 405
 	// The document breaks rules of EN 16931: `rules` are their identifiers.
 	Reason_REASON_DOCUMENT_RULES_BROKEN Reason = 406
+	// On its `axis` the document can't go from `from` to `to`.
+	Reason_REASON_DOCUMENT_STEP_REFUSED Reason = 407
+	// Only the `side`, `sender` or `receiver`, takes this step of a document: `to`.
+	Reason_REASON_DOCUMENT_STEP_OTHER_SIDE Reason = 408
+	// The step `to` of a document needs a reason in words.
+	Reason_REASON_DOCUMENT_STEP_NEEDS_REASON Reason = 409
+	// The companies at both ends must have the same tax number: `sender_tax_number` and `receiver_tax_number` differ (S4).
+	Reason_REASON_TAX_NUMBERS_DIFFER Reason = 420
+	// The company at the `end`, `sender` or `receiver`, has no tax number.
+	Reason_REASON_TAX_NUMBER_MISSING Reason = 421
+	// The program `sender_program` does not send to `receiver_program`; it sends to `allowed` (S9).
+	Reason_REASON_PROGRAM_PAIR_REFUSED Reason = 422
+	// A connection that is `state` can't be `action`.
+	Reason_REASON_CONNECTION_STATE_REFUSED Reason = 423
 	// Only a letter that failed can be sent again: `letter`.
 	Reason_REASON_LETTER_NOT_FAILED Reason = 600
 	// A browser's request for its session's cookie came from another site: `origin`.
@@ -253,83 +267,97 @@ var (
 		404: "REASON_DOCUMENT_KIND_UNKNOWN",
 		405: "REASON_DOCUMENT_VALUE_INVALID",
 		406: "REASON_DOCUMENT_RULES_BROKEN",
+		407: "REASON_DOCUMENT_STEP_REFUSED",
+		408: "REASON_DOCUMENT_STEP_OTHER_SIDE",
+		409: "REASON_DOCUMENT_STEP_NEEDS_REASON",
+		420: "REASON_TAX_NUMBERS_DIFFER",
+		421: "REASON_TAX_NUMBER_MISSING",
+		422: "REASON_PROGRAM_PAIR_REFUSED",
+		423: "REASON_CONNECTION_STATE_REFUSED",
 		600: "REASON_LETTER_NOT_FAILED",
 		700: "REASON_CROSS_SITE_REQUEST",
 		701: "REASON_UPLOAD_BROKEN_OFF",
 	}
 	Reason_value = map[string]int32{
-		"REASON_UNSPECIFIED":             0,
-		"REASON_INTERNAL":                1,
-		"REASON_INVALID_ARGUMENT":        2,
-		"REASON_TOKEN_MISSING":           3,
-		"REASON_TOKEN_INVALID":           4,
-		"REASON_TOKEN_EXPIRED":           5,
-		"REASON_SESSION_REVOKED":         6,
-		"REASON_PERMISSION_DENIED":       7,
-		"REASON_NOT_FOUND":               8,
-		"REASON_ALREADY_EXISTS":          9,
-		"REASON_REQUEST_ID_REUSED":       10,
-		"REASON_PAGE_TOKEN_INVALID":      11,
-		"REASON_ETAG_MISMATCH":           12,
-		"REASON_RATE_LIMITED":            13,
-		"REASON_MESSAGE_TOO_LARGE":       14,
-		"REASON_UNAVAILABLE":             15,
-		"REASON_DEADLINE_EXCEEDED":       16,
-		"REASON_CANCELLED":               17,
-		"REASON_METHOD_UNKNOWN":          18,
-		"REASON_OPERATION_DONE":          19,
-		"REASON_CONFLICT":                20,
-		"REASON_PASSWORD_REFUSED":        100,
-		"REASON_SIGN_IN_REFUSED":         101,
-		"REASON_TOO_MANY_ATTEMPTS":       102,
-		"REASON_ACCOUNT_CLOSED":          103,
-		"REASON_LINK_INVALID":            104,
-		"REASON_LINK_EXPIRED":            105,
-		"REASON_LINK_USED":               106,
-		"REASON_ALREADY_REGISTERED":      107,
-		"REASON_REFRESH_TOKEN_INVALID":   108,
-		"REASON_REFRESH_TOKEN_REUSED":    109,
-		"REASON_SESSION_EXPIRED":         110,
-		"REASON_PASSWORD_WRONG":          111,
-		"REASON_INVITATION_INVALID":      112,
-		"REASON_SUBSCRIBER_INCOMPLETE":   200,
-		"REASON_PLAN_UNKNOWN":            201,
-		"REASON_PLAN_NOT_SOLD":           202,
-		"REASON_LANGUAGE_UNSUPPORTED":    203,
-		"REASON_DOCUMENT_MISMATCH":       204,
-		"REASON_CONTRACT_SUPERSEDED":     205,
-		"REASON_TRIAL_USED":              206,
-		"REASON_LICENCE_TERM_INVALID":    207,
-		"REASON_RIGHT_REFUSED":           208,
-		"REASON_OWNER_ONLY":              300,
-		"REASON_OWNER_STAYS":             301,
-		"REASON_OWNERSHIP_NEEDS_MEMBER":  302,
-		"REASON_OWNERSHIP_NOT_OFFERED":   303,
-		"REASON_OWNER_EMAIL_UNCONFIRMED": 304,
-		"REASON_REGION_UNKNOWN":          305,
-		"REASON_ROLE_UNKNOWN":            306,
-		"REASON_ALREADY_MEMBER":          307,
-		"REASON_RIGHT_MISSING":           308,
-		"REASON_INVITATION_UNKNOWN":      309,
-		"REASON_INVITATION_EXPIRED":      310,
-		"REASON_INVITATION_WITHDRAWN":    311,
-		"REASON_INVITATION_REPLACED":     312,
-		"REASON_INVITATION_ACCEPTED":     313,
-		"REASON_MEMBER_EXCLUDED":         314,
-		"REASON_ACCOUNT_TECHNICAL":       315,
-		"REASON_STAFF_TOKEN_WRONG":       316,
-		"REASON_STAFF_CLAIMED":           317,
-		"REASON_LAST_STAFF":              318,
-		"REASON_DOCUMENT_NOT_XML":        400,
-		"REASON_DOCUMENT_HAS_ENTITIES":   401,
-		"REASON_DOCUMENT_TOO_LARGE":      402,
-		"REASON_DOCUMENT_TOO_COMPLEX":    403,
-		"REASON_DOCUMENT_KIND_UNKNOWN":   404,
-		"REASON_DOCUMENT_VALUE_INVALID":  405,
-		"REASON_DOCUMENT_RULES_BROKEN":   406,
-		"REASON_LETTER_NOT_FAILED":       600,
-		"REASON_CROSS_SITE_REQUEST":      700,
-		"REASON_UPLOAD_BROKEN_OFF":       701,
+		"REASON_UNSPECIFIED":                0,
+		"REASON_INTERNAL":                   1,
+		"REASON_INVALID_ARGUMENT":           2,
+		"REASON_TOKEN_MISSING":              3,
+		"REASON_TOKEN_INVALID":              4,
+		"REASON_TOKEN_EXPIRED":              5,
+		"REASON_SESSION_REVOKED":            6,
+		"REASON_PERMISSION_DENIED":          7,
+		"REASON_NOT_FOUND":                  8,
+		"REASON_ALREADY_EXISTS":             9,
+		"REASON_REQUEST_ID_REUSED":          10,
+		"REASON_PAGE_TOKEN_INVALID":         11,
+		"REASON_ETAG_MISMATCH":              12,
+		"REASON_RATE_LIMITED":               13,
+		"REASON_MESSAGE_TOO_LARGE":          14,
+		"REASON_UNAVAILABLE":                15,
+		"REASON_DEADLINE_EXCEEDED":          16,
+		"REASON_CANCELLED":                  17,
+		"REASON_METHOD_UNKNOWN":             18,
+		"REASON_OPERATION_DONE":             19,
+		"REASON_CONFLICT":                   20,
+		"REASON_PASSWORD_REFUSED":           100,
+		"REASON_SIGN_IN_REFUSED":            101,
+		"REASON_TOO_MANY_ATTEMPTS":          102,
+		"REASON_ACCOUNT_CLOSED":             103,
+		"REASON_LINK_INVALID":               104,
+		"REASON_LINK_EXPIRED":               105,
+		"REASON_LINK_USED":                  106,
+		"REASON_ALREADY_REGISTERED":         107,
+		"REASON_REFRESH_TOKEN_INVALID":      108,
+		"REASON_REFRESH_TOKEN_REUSED":       109,
+		"REASON_SESSION_EXPIRED":            110,
+		"REASON_PASSWORD_WRONG":             111,
+		"REASON_INVITATION_INVALID":         112,
+		"REASON_SUBSCRIBER_INCOMPLETE":      200,
+		"REASON_PLAN_UNKNOWN":               201,
+		"REASON_PLAN_NOT_SOLD":              202,
+		"REASON_LANGUAGE_UNSUPPORTED":       203,
+		"REASON_DOCUMENT_MISMATCH":          204,
+		"REASON_CONTRACT_SUPERSEDED":        205,
+		"REASON_TRIAL_USED":                 206,
+		"REASON_LICENCE_TERM_INVALID":       207,
+		"REASON_RIGHT_REFUSED":              208,
+		"REASON_OWNER_ONLY":                 300,
+		"REASON_OWNER_STAYS":                301,
+		"REASON_OWNERSHIP_NEEDS_MEMBER":     302,
+		"REASON_OWNERSHIP_NOT_OFFERED":      303,
+		"REASON_OWNER_EMAIL_UNCONFIRMED":    304,
+		"REASON_REGION_UNKNOWN":             305,
+		"REASON_ROLE_UNKNOWN":               306,
+		"REASON_ALREADY_MEMBER":             307,
+		"REASON_RIGHT_MISSING":              308,
+		"REASON_INVITATION_UNKNOWN":         309,
+		"REASON_INVITATION_EXPIRED":         310,
+		"REASON_INVITATION_WITHDRAWN":       311,
+		"REASON_INVITATION_REPLACED":        312,
+		"REASON_INVITATION_ACCEPTED":        313,
+		"REASON_MEMBER_EXCLUDED":            314,
+		"REASON_ACCOUNT_TECHNICAL":          315,
+		"REASON_STAFF_TOKEN_WRONG":          316,
+		"REASON_STAFF_CLAIMED":              317,
+		"REASON_LAST_STAFF":                 318,
+		"REASON_DOCUMENT_NOT_XML":           400,
+		"REASON_DOCUMENT_HAS_ENTITIES":      401,
+		"REASON_DOCUMENT_TOO_LARGE":         402,
+		"REASON_DOCUMENT_TOO_COMPLEX":       403,
+		"REASON_DOCUMENT_KIND_UNKNOWN":      404,
+		"REASON_DOCUMENT_VALUE_INVALID":     405,
+		"REASON_DOCUMENT_RULES_BROKEN":      406,
+		"REASON_DOCUMENT_STEP_REFUSED":      407,
+		"REASON_DOCUMENT_STEP_OTHER_SIDE":   408,
+		"REASON_DOCUMENT_STEP_NEEDS_REASON": 409,
+		"REASON_TAX_NUMBERS_DIFFER":         420,
+		"REASON_TAX_NUMBER_MISSING":         421,
+		"REASON_PROGRAM_PAIR_REFUSED":       422,
+		"REASON_CONNECTION_STATE_REFUSED":   423,
+		"REASON_LETTER_NOT_FAILED":          600,
+		"REASON_CROSS_SITE_REQUEST":         700,
+		"REASON_UPLOAD_BROKEN_OFF":          701,
 	}
 )
 
@@ -383,7 +411,7 @@ var File_kontor_common_v1_reason_proto protoreflect.FileDescriptor
 
 const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xe8\x13\n" +
+	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\x8b\x16\n" +
 	"\x06Reason\x12\x1c\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x1a\x04\xd0\xf3\x18\x02\x12\x19\n" +
 	"\x0fREASON_INTERNAL\x10\x01\x1a\x04\xd0\xf3\x18\r\x12!\n" +
@@ -456,7 +484,14 @@ const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\x1bREASON_DOCUMENT_TOO_COMPLEX\x10\x93\x03\x1a\x04\xd0\xf3\x18\x03\x12'\n" +
 	"\x1cREASON_DOCUMENT_KIND_UNKNOWN\x10\x94\x03\x1a\x04\xd0\xf3\x18\x03\x12(\n" +
 	"\x1dREASON_DOCUMENT_VALUE_INVALID\x10\x95\x03\x1a\x04\xd0\xf3\x18\x03\x12'\n" +
-	"\x1cREASON_DOCUMENT_RULES_BROKEN\x10\x96\x03\x1a\x04\xd0\xf3\x18\x03\x12#\n" +
+	"\x1cREASON_DOCUMENT_RULES_BROKEN\x10\x96\x03\x1a\x04\xd0\xf3\x18\x03\x12'\n" +
+	"\x1cREASON_DOCUMENT_STEP_REFUSED\x10\x97\x03\x1a\x04\xd0\xf3\x18\t\x12*\n" +
+	"\x1fREASON_DOCUMENT_STEP_OTHER_SIDE\x10\x98\x03\x1a\x04\xd0\xf3\x18\a\x12,\n" +
+	"!REASON_DOCUMENT_STEP_NEEDS_REASON\x10\x99\x03\x1a\x04\xd0\xf3\x18\x03\x12$\n" +
+	"\x19REASON_TAX_NUMBERS_DIFFER\x10\xa4\x03\x1a\x04\xd0\xf3\x18\t\x12$\n" +
+	"\x19REASON_TAX_NUMBER_MISSING\x10\xa5\x03\x1a\x04\xd0\xf3\x18\t\x12&\n" +
+	"\x1bREASON_PROGRAM_PAIR_REFUSED\x10\xa6\x03\x1a\x04\xd0\xf3\x18\t\x12*\n" +
+	"\x1fREASON_CONNECTION_STATE_REFUSED\x10\xa7\x03\x1a\x04\xd0\xf3\x18\t\x12#\n" +
 	"\x18REASON_LETTER_NOT_FAILED\x10\xd8\x04\x1a\x04\xd0\xf3\x18\t\x12$\n" +
 	"\x19REASON_CROSS_SITE_REQUEST\x10\xbc\x05\x1a\x04\xd0\xf3\x18\a\x12#\n" +
 	"\x18REASON_UPLOAD_BROKEN_OFF\x10\xbd\x05\x1a\x04\xd0\xf3\x18\n" +
