@@ -38,9 +38,9 @@ func TestBadInputIsRefusedWithItsReasonOverREST(t *testing.T) {
 		code               int
 		reason             string
 	}{
-		"a path that nothing answers":     {http.MethodGet, "/v1/nothing", "", http.StatusNotImplemented, "METHOD_UNKNOWN"},
-		"a method that a path has not":    {http.MethodDelete, "/v1/subscribers", "", http.StatusNotImplemented, "METHOD_UNKNOWN"},
-		"a method for services only":      {http.MethodPost, "/kontor.identity.v1.DirectoryService/GetAccountLink", "{}", http.StatusNotImplemented, "METHOD_UNKNOWN"},
+		"a path that nothing answers":     {http.MethodGet, "/v1/nothing", "", http.StatusNotFound, "METHOD_UNKNOWN"},
+		"a method that a path has not":    {http.MethodDelete, "/v1/subscribers", "", http.StatusMethodNotAllowed, "METHOD_UNKNOWN"},
+		"a method for services only":      {http.MethodPost, "/kontor.identity.v1.DirectoryService/GetAccountLink", "{}", http.StatusNotFound, "METHOD_UNKNOWN"},
 		"no token":                        {http.MethodGet, "/v1/accounts/me", "", http.StatusUnauthorized, "TOKEN_MISSING"},
 		"half a JSON":                     {http.MethodPost, "/v1/accounts:register", `{"email": "a@exa`, http.StatusBadRequest, "INVALID_ARGUMENT"},
 		"another type":                    {http.MethodPost, "/v1/accounts:register", `{"email": 7}`, http.StatusBadRequest, "INVALID_ARGUMENT"},
@@ -50,7 +50,7 @@ func TestBadInputIsRefusedWithItsReasonOverREST(t *testing.T) {
 		"no e-mail":                       {http.MethodPost, "/v1/accounts:register", `{"email": "nobody", "requestId": "` + id.NewString() + `"}`, http.StatusBadRequest, "INVALID_ARGUMENT"},
 		"no request id":                   {http.MethodPost, "/v1/accounts:register", `{"email": "a@example.org"}`, http.StatusBadRequest, "INVALID_ARGUMENT"},
 		"a line end in the name":          {http.MethodPost, "/v1/accounts:register", `{"email": "a@example.org", "fullName": "A\r\nBcc: b@example.org", "requestId": "` + id.NewString() + `"}`, http.StatusBadRequest, "INVALID_ARGUMENT"},
-		"a message that is too large":     {http.MethodPost, "/v1/accounts:register", `{"email": "` + strings.Repeat("a", tooMuch) + `"}`, http.StatusTooManyRequests, "MESSAGE_TOO_LARGE"},
+		"a message that is too large":     {http.MethodPost, "/v1/accounts:register", `{"email": "` + strings.Repeat("a", tooMuch) + `"}`, http.StatusRequestEntityTooLarge, "MESSAGE_TOO_LARGE"},
 		"a link that nobody was sent":     {http.MethodPost, "/v1/accounts:checkLink", `{"token": "QUJD"}`, http.StatusBadRequest, "LINK_INVALID"},
 		"a refresh token of one's making": {http.MethodPost, "/v1/sessions:refresh", `{"refreshToken": "QUJD"}`, http.StatusUnauthorized, "REFRESH_TOKEN_INVALID"},
 	}

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -237,14 +238,19 @@ func (s *Suite) onClose(do func()) {
 // LogFile is where kontor-local's output goes, over all starts.
 func (s *Suite) LogFile() string { return filepath.Clean(s.options.Data) + ".log" }
 
-// LogTail is the end of the log.
+// LogTail is the end of kontor-local's log, and of those of its processes.
 func (s *Suite) LogTail() string {
-	const most = 16 << 10
-	raw, err := os.ReadFile(s.LogFile())
-	if err != nil {
-		return err.Error()
+	files, _ := filepath.Glob(filepath.Join(s.options.Data, "logs", "*.log"))
+	var all strings.Builder
+	for _, file := range append([]string{s.LogFile()}, files...) {
+		const most = 8 << 10
+		raw, err := os.ReadFile(file)
+		if err != nil || len(raw) == 0 {
+			continue
+		}
+		fmt.Fprintf(&all, "%s:\n%s\n", filepath.Base(file), raw[max(0, len(raw)-most):])
 	}
-	return string(raw[max(0, len(raw)-most):])
+	return all.String()
 }
 
 // Poll asks until the answer is yes, an error, or ctx ends.
