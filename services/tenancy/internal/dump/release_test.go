@@ -19,6 +19,7 @@ import (
 // releaseTable is the table of the kits' platform migration, with what a copy
 // may try to bring along: a name with a newline, and a row like the end mark.
 const releaseTable = `
+DROP SCHEMA IF EXISTS kontor_meta CASCADE;
 CREATE SCHEMA kontor_meta;
 CREATE TABLE kontor_meta.release (
     area text PRIMARY KEY, product text NOT NULL, edition text NOT NULL, version text NOT NULL, applied_at timestamptz NOT NULL);
