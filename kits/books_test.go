@@ -419,7 +419,7 @@ func TestACopysRowsAreLoadedAndChecked(t *testing.T) {
 				"INSERT INTO books.fiscal_years (year, starts_on, ends_on, closed) VALUES (2024, '2024-01-01', '2024-12-31', true)",
 				"INSERT INTO books.accounts (number, name, kind) VALUES ('1', 'One', 'asset')",
 				"INSERT INTO books.counters (fiscal_year, kind, last_number) VALUES (2024, 'journal', 1)",
-				"INSERT INTO books.local_users (user_name, full_name, rights) VALUES ('Ieva', 'Ieva Ozola', '{accountant,viewer}')",
+				"INSERT INTO books.local_users (user_name, full_name, rights, account) VALUES ('Ieva', 'Ieva Ozola', '{accountant,viewer}', 'accounts/elsewhere')",
 				"INSERT INTO books.journal_entries (fiscal_year, number, entry_date) VALUES (2024, 1, '2024-05-04')",
 				"INSERT INTO books.journal_lines (fiscal_year, entry_number, line_number, account, debit_minor, credit_minor) VALUES " + lines,
 			} {
@@ -441,7 +441,7 @@ func TestACopysRowsAreLoadedAndChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	users, err := k.ReadLocalUsers(t.Context(), d.Conn)
-	if err != nil || len(users) != 1 || users[0].Name != "Ieva" || fmt.Sprint(users[0].Permissions) != "[books.post_vouchers books.read]" {
+	if err != nil || len(users) != 1 || users[0].Name != "Ieva" || fmt.Sprint(users[0].Permissions) != "[books.post_vouchers books.read]" || users[0].Account != "" {
 		t.Errorf("users %+v, %v", users, err)
 	}
 	if found, err := k.LinkLocalUser(t.Context(), d.Conn, "Ieva", "accounts/1"); err != nil || !found {

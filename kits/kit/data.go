@@ -28,9 +28,12 @@ func (k *Kit) BeginLoad(ctx context.Context, tx pgx.Tx) error {
 }
 
 // FinishLoad puts the triggers back, checks the loaded rows by the kit's rules (a *BrokenError says which do not hold) and
-// tells the planner about them.
+// tells the planner about them. Which accounts the copy's local users became is forgotten: that was elsewhere.
 func (k *Kit) FinishLoad(ctx context.Context, tx pgx.Tx) error {
 	var sql strings.Builder
+	if users := k.LocalUsers; users != nil {
+		fmt.Fprintf(&sql, "UPDATE %[1]s SET %[2]s = NULL WHERE %[2]s IS NOT NULL;\n", quote(users.Table), quote(users.Account))
+	}
 	for _, table := range k.Tables {
 		fmt.Fprintf(&sql, "ALTER TABLE %[1]s ENABLE TRIGGER USER;\nANALYZE %[1]s;\n", quote(table.Table))
 	}
