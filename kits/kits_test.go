@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -201,6 +202,10 @@ func TestEveryTableOfAnAreaCanBeCarried(t *testing.T) {
 				}
 			}
 			carried[table.Table] = true
+			if columns := scratch.Value[[]string](t, d.Conn, `SELECT array_agg(attname::text ORDER BY attnum) FROM pg_attribute
+				WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped`, table.Table); !slices.Equal(columns, table.Columns) {
+				t.Errorf("%s has columns %v; the kit carries %v", table.Table, columns, table.Columns)
+			}
 		}
 		for _, table := range scratch.Value[[]string](t, d.Conn,
 			"SELECT array_agg(schemaname || '.' || tablename) FROM pg_tables WHERE schemaname = $1", k.Area) {
