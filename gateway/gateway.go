@@ -177,7 +177,9 @@ func (g *Gateway) makeNative(proxy *native.Proxy) error {
 	g.grpc = grpc.NewServer(append(proxy.Options(),
 		grpc.Creds(credentials.NewTLS(tlsConfig)),
 		grpc.StatsHandler(g.telemetry.GRPCServerHandler()),
-		grpc.MaxRecvMsgSize(g.cfg.MaxMessageBytes),
+		// gRPC answers what is above its limit in words of its own, so its limit
+		// lies above ours, and the proxy refuses what is in between.
+		grpc.MaxRecvMsgSize(4*g.cfg.MaxMessageBytes),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(32<<10),
 		grpc.ConnectionTimeout(10*time.Second),

@@ -196,7 +196,7 @@ func Open(ctx context.Context, conn grpc.ClientConnInterface, desc *grpc.StreamD
 	if err != nil && errors.Is(context.Cause(ctx), away) {
 		return nil, away.Wrap(err)
 	}
-	return stream, err //nolint:govet // The request's end cancels the stream; nothing else may.
+	return stream, err // The request's end cancels the stream; nothing else may.
 }
 
 // nameOf reads the resource name of a request.

@@ -88,12 +88,12 @@ func (p *Proxy) open(ctx context.Context, m door.Method, outside grpc.ServerStre
 	var operation string
 	if m.Backend == "" { // The operation's name, in the first frame, tells where to.
 		begin = &frame{}
-		if err := outside.RecvMsg(begin); err != nil {
-			return nil, p.unreadable(err)
+		if err := p.receive(outside, begin); err != nil {
+			return nil, err
 		}
 		var err error
 		if operation, err = operationName(begin); err != nil {
-			return nil, p.unreadable(err)
+			return nil, failure.Invalid("message", "can't be read").Wrap(err)
 		}
 	}
 	conn, err := p.Door.Backend(m, operation)
@@ -116,13 +116,13 @@ func (p *Proxy) open(ctx context.Context, m door.Method, outside grpc.ServerStre
 func (p *Proxy) sendAll(outside grpc.ServerStream, inside grpc.ClientStream, cancel context.CancelCauseFunc) {
 	for {
 		f := &frame{}
-		err := outside.RecvMsg(f)
+		err := p.receive(outside, f)
 		if errors.Is(err, io.EOF) {
 			_ = inside.CloseSend() // Fails only when the call is over; answerAll tells.
 			return
 		}
 		if err != nil {
-			cancel(p.unreadable(err))
+			cancel(err)
 			return
 		}
 		if inside.SendMsg(f) != nil {
@@ -131,15 +131,16 @@ func (p *Proxy) sendAll(outside grpc.ServerStream, inside grpc.ClientStream, can
 	}
 }
 
-// unreadable says why a caller's frame could not be taken.
-func (p *Proxy) unreadable(err error) error {
-	switch status.Code(err) {
-	case codes.Canceled, codes.DeadlineExceeded:
-		return err
-	case codes.ResourceExhausted:
-		return door.TooLarge(p.Door.MaxMessageBytes).Wrap(err)
-	default:
+// receive takes the caller's next frame, or says why it can't be taken.
+func (p *Proxy) receive(outside grpc.ServerStream, f *frame) error {
+	err := outside.RecvMsg(f)
+	switch {
+	case err == nil && int64(len(f.data)) > p.Door.MaxMessageBytes, status.Code(err) == codes.ResourceExhausted:
+		return door.TooLarge(p.Door.MaxMessageBytes)
+	case status.Code(err) == codes.Internal:
 		return failure.Invalid("message", "can't be read").Wrap(err)
+	default:
+		return err // The end, too.
 	}
 }
 

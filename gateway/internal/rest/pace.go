@@ -94,8 +94,9 @@ func (w *pacedWriter) FlushError() error {
 
 type bodyKey struct{}
 
-// pacedBody remembers how reading ended. At the end the time for the body is
-// over, so that it does not run out under a long answer.
+// pacedBody remembers how reading ended. At the body's end its deadline is
+// lifted, so that it does not run out under a long answer; when it broke off,
+// the deadline stays, so that net/http does not wait for the rest either.
 type pacedBody struct {
 	io.ReadCloser
 
@@ -108,6 +109,8 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil {
 		b.err = err
+	}
+	if errors.Is(err, io.EOF) {
 		_ = b.control.SetReadDeadline(time.Time{})
 	}
 	return n, err
