@@ -31,9 +31,10 @@ func update(t *testing.T, as licensingv1.LicenceServiceClient, l *licensingv1.Li
 
 func TestStaffRaiseALimitWithReasonAndPrice(t *testing.T) {
 	b := setup(t)
+	told := b.Events("kontor.licensing.licence.>")
 	c, l := b.trial("LV")
 	staff := b.staff()
-	told := b.Events("kontor.licensing.licence.>")
+	want(t, told, &licensingv1.LicenceStarted{})
 	require.False(t, c.decide(licensingv1.Action_ACTION_ADD_COMPANY, "books", 4).GetAllowed())
 
 	raised, err := update(t, staff, &licensingv1.Licence{
