@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -42,8 +43,12 @@ type Consumer struct {
 const (
 	// ackWait is after how long a silent copy's events go to another.
 	ackWait = time.Minute
-	// gapPause is how long an event waits for the one before it.
-	gapPause = 200 * time.Millisecond
+	// givingBack bounds the giving back of events that wait in memory when the service stops.
+	givingBack = 2 * time.Second
+	// gapPause is how long an event waits for the one before it; it doubles each time up to longestGapPause, since
+	// thousands may wait behind one that fails.
+	gapPause        = 100 * time.Millisecond
+	longestGapPause = 10 * time.Second
 	// failedPause doubles with each failure up to longestFailedPause.
 	failedPause        = 200 * time.Millisecond
 	longestFailedPause = time.Minute
@@ -81,7 +86,8 @@ func (w worker) session(ctx context.Context) error {
 	}
 	consumer, err := w.JetStream.CreateOrUpdateConsumer(ctx, Stream, jetstream.ConsumerConfig{
 		Durable: w.Name, FilterSubjects: w.Filters, AckPolicy: jetstream.AckExplicitPolicy, AckWait: ackWait,
-		DeliverPolicy: jetstream.DeliverAllPolicy, MaxAckPending: 1000,
+		DeliverPolicy: jetstream.DeliverAllPolicy,
+		MaxAckPending: -1, // With a limit, events that wait behind one that fails would keep those of other aggregates out.
 	})
 	if err != nil {
 		return err
@@ -101,19 +107,25 @@ func (w worker) session(ctx context.Context) error {
 			return nil
 		})
 	}
-	stop := context.AfterFunc(workCtx, messages.Stop)
+	// When the service stops, what was delivered already is given back, so that another copy need not wait for ackWait.
+	last, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	stop := context.AfterFunc(workCtx, func() {
+		messages.Drain()
+		time.AfterFunc(givingBack, end)
+	})
 	defer stop()
-	failed := w.pull(messages, queues)
+	failed := pull(last, messages, queues)
 	for _, queue := range queues {
 		close(queue)
 	}
 	return errors.Join(failed, work.Wait())
 }
 
-// pull ends when the messages are stopped, or can't be had any more.
-func (w worker) pull(messages jetstream.MessagesContext, queues []chan jetstream.Msg) error {
+// pull ends when the messages are drained, or can't be had any more.
+func pull(ctx context.Context, messages jetstream.MessagesContext, queues []chan jetstream.Msg) error {
 	for {
-		msg, err := messages.Next()
+		msg, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			messages.Stop()
 			return err
@@ -125,6 +137,10 @@ func (w worker) pull(messages jetstream.MessagesContext, queues []chan jetstream
 
 // take applies one message and tells the stream.
 func (w worker) take(ctx context.Context, msg jetstream.Msg) {
+	if ctx.Err() != nil {
+		_ = msg.Nak() // The service stops; without an answer the event comes again, too, but later.
+		return
+	}
 	e, err := fromMessage(msg.Subject(), msg.Headers(), msg.Data())
 	if err != nil {
 		w.Log.ErrorContext(ctx, "event can't be read", "consumer", w.Name, "subject", msg.Subject(), "error", err)
@@ -134,21 +150,23 @@ func (w worker) take(ctx context.Context, msg jetstream.Msg) {
 	ctx, span := w.Tracer.Start(propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier(e.trace)), "process "+msg.Subject(),
 		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(attribute.String("messaging.consumer.group.name", w.Name)))
 	defer span.End()
+	tries := uint64(1)
+	if about, noMeta := msg.Metadata(); noMeta == nil {
+		tries = about.NumDelivered
+	}
 	outcome, err := w.apply(ctx, e)
 	switch {
 	case err == nil:
 		w.settle(ctx, outcome, msg.DoubleAck(ctx))
 	case errors.Is(err, errGap):
-		w.settle(ctx, "waiting", msg.NakWithDelay(gapPause))
+		w.settle(ctx, "waiting", msg.NakWithDelay(pauseAfter(tries, gapPause, longestGapPause)))
+	case ctx.Err() != nil:
+		_ = msg.Nak() // The service stops; the event is not to blame.
 	default:
 		span.RecordError(err)
-		tries := uint64(1)
-		if about, noMeta := msg.Metadata(); noMeta == nil {
-			tries = about.NumDelivered
-		}
 		w.Log.ErrorContext(ctx, "event failed", "consumer", w.Name, "subject", msg.Subject(), "event", e.Envelope.GetId(),
 			"aggregate", e.Envelope.GetAggregate(), "tries", tries, "error", err)
-		w.settle(ctx, "failed", msg.NakWithDelay(pauseAfter(tries)))
+		w.settle(ctx, "failed", msg.NakWithDelay(pauseAfter(tries, failedPause, longestFailedPause)))
 	}
 }
 
@@ -161,16 +179,19 @@ func (w worker) settle(ctx context.Context, outcome string, err error) {
 	}
 }
 
-func pauseAfter(tries uint64) time.Duration {
-	pause := failedPause
-	for range min(tries, 16) {
-		pause *= 2
-	}
-	return min(pause, longestFailedPause)
+// pauseAfter doubles the first pause with each try.
+func pauseAfter(tries uint64, first, longest time.Duration) time.Duration {
+	return min(first<<min(max(tries, 1)-1, 16), longest)
 }
 
-// apply runs the handler in one transaction with the inbox row and the aggregate's version.
+// apply runs the handler in one transaction with the inbox row and the aggregate's version. A handler that panics has
+// failed, like one that returns an error: an event must not be able to end the process, again and again.
 func (w worker) apply(ctx context.Context, e Received) (outcome string, err error) {
+	defer func() {
+		if panicked := recover(); panicked != nil { // The transaction has been rolled back.
+			err = fmt.Errorf("panic: %v\n%s", panicked, debug.Stack())
+		}
+	}()
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(w.Timeout, 20*time.Second))
 	defer cancel()
 	ctx = caller.With(ctx, caller.Caller{

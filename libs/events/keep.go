@@ -33,14 +33,21 @@ func Replay(ctx context.Context, pool *pgxpool.Pool, since time.Time) (int64, er
 	return tag.RowsAffected(), nil
 }
 
-// Purge forgets events published longer than KeptPublished ago and what was applied long ago.
+// Purge forgets events published longer than KeptPublished ago and what was applied long ago. It deletes in portions, of
+// which none reaches the time limit of a statement.
 func Purge(ctx context.Context, pool *pgxpool.Pool) error {
 	for query, kept := range map[string]time.Duration{
-		`DELETE FROM kontor.outbox WHERE published < clock_timestamp() - $1::interval`: KeptPublished,
-		`DELETE FROM kontor.inbox WHERE created < clock_timestamp() - $1::interval`:    keptApplied,
+		`DELETE FROM kontor.outbox WHERE seq IN (
+			SELECT seq FROM kontor.outbox WHERE published < clock_timestamp() - $1::interval LIMIT 5000)`: KeptPublished,
+		`DELETE FROM kontor.inbox WHERE (consumer, event_id) IN (
+			SELECT consumer, event_id FROM kontor.inbox WHERE created < clock_timestamp() - $1::interval LIMIT 5000)`: keptApplied,
 	} {
-		if _, err := pool.Exec(ctx, query, kept); err != nil {
-			return postgres.Constraints{}.Translate(err)
+		for deleted := int64(1); deleted > 0; {
+			tag, err := pool.Exec(ctx, query, kept)
+			if err != nil {
+				return postgres.Constraints{}.Translate(err)
+			}
+			deleted = tag.RowsAffected()
 		}
 	}
 	return nil

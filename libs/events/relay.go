@@ -204,32 +204,28 @@ func read(ctx context.Context, conn *pgx.Conn, held []int32) ([]row, error) {
 }
 
 // publish sends events in waves, each of which has at most one event of an aggregate, so that none overtakes another. It
-// returns the rows that were acknowledged; the events of an aggregate stop at its first failure.
+// returns the rows that were acknowledged; after a wave with a failure it stops.
 func (r *Relay) publish(ctx context.Context, waiting []row) (acked []int64, err error) {
-	failed := map[[2]string]bool{}
 	for len(waiting) > 0 && err == nil {
 		var wave, rest []row
 		inWave := map[[2]string]bool{}
 		for _, w := range waiting {
-			key := [2]string{w.Concept, w.Aggregate}
-			switch {
-			case failed[key]:
-			case inWave[key]:
+			if key := [2]string{w.Concept, w.Aggregate}; inWave[key] {
 				rest = append(rest, w)
-			default:
+			} else {
 				inWave[key] = true
 				wave = append(wave, w)
 			}
 		}
 		var done []int64
-		done, err = r.wave(ctx, wave, failed)
+		done, err = r.wave(ctx, wave)
 		acked = append(acked, done...)
 		waiting = rest
 	}
 	return acked, err
 }
 
-func (r *Relay) wave(ctx context.Context, wave []row, failed map[[2]string]bool) (acked []int64, err error) {
+func (r *Relay) wave(ctx context.Context, wave []row) (acked []int64, err error) {
 	futures := make([]jetstream.PubAckFuture, len(wave))
 	problems := make([]error, len(wave))
 	for i, w := range wave {
@@ -245,7 +241,6 @@ func (r *Relay) wave(ctx context.Context, wave []row, failed map[[2]string]bool)
 			acked = append(acked, w.Seq)
 			continue
 		}
-		failed[[2]string{w.Concept, w.Aggregate}] = true
 		err = fmt.Errorf("publish event %s of %s: %w", w.EventID, w.Aggregate, problems[i])
 	}
 	return acked, err

@@ -25,9 +25,9 @@ type Watcher struct {
 // again.
 func Watch(ctx context.Context, d Deps, w Watcher) error {
 	d = d.complete()
-	ready := w.Ready
+	ready, since := w.Ready, time.Now().Add(-w.Since)
 	again(ctx, d.Log, "watcher", func(ctx context.Context) error {
-		return d.watch(ctx, w, func() {
+		return d.watch(ctx, w, &since, func() {
 			if ready != nil {
 				ready()
 				ready = nil
@@ -37,13 +37,14 @@ func Watch(ctx context.Context, d Deps, w Watcher) error {
 	return nil
 }
 
-func (d Deps) watch(ctx context.Context, w Watcher, ready func()) error {
+// watch begins at since, and moves it on with each event, so that after a loss nothing is missed.
+func (d Deps) watch(ctx context.Context, w Watcher, since *time.Time, ready func()) error {
 	if err := EnsureStream(ctx, d.JetStream, d.Stream); err != nil {
 		return err
 	}
-	since := time.Now().Add(-w.Since)
+	begin := *since
 	consumer, err := d.JetStream.OrderedConsumer(ctx, Stream, jetstream.OrderedConsumerConfig{
-		FilterSubjects: w.Filters, DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since,
+		FilterSubjects: w.Filters, DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &begin,
 	})
 	if err != nil {
 		return err
@@ -76,6 +77,9 @@ func (d Deps) watch(ctx context.Context, w Watcher, ready func()) error {
 			d.Log.ErrorContext(ctx, "event can't be read", "subject", msg.Subject(), "error", err)
 		} else {
 			w.Handle(ctx, e)
+		}
+		if about, err := msg.Metadata(); err == nil {
+			*since = about.Timestamp
 		}
 		if before > 0 {
 			if before--; before == 0 {
