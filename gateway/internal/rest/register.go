@@ -33,8 +33,12 @@ func register(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnIn
 		of(identityv1.NewKeyServiceClient, identityv1.RegisterKeyServiceHandlerClient),
 		of(identityv1.NewSessionServiceClient, identityv1.RegisterSessionServiceHandlerClient),
 
+		of(tenancyv1.NewClusterServiceClient, tenancyv1.RegisterClusterServiceHandlerClient),
+		of(tenancyv1.NewCompanyServiceClient, tenancyv1.RegisterCompanyServiceHandlerClient),
 		of(tenancyv1.NewInvitationServiceClient, tenancyv1.RegisterInvitationServiceHandlerClient),
+		of(tenancyv1.NewLocalUserServiceClient, tenancyv1.RegisterLocalUserServiceHandlerClient),
 		of(tenancyv1.NewMemberServiceClient, tenancyv1.RegisterMemberServiceHandlerClient),
+		of(tenancyv1.NewOpeningServiceClient, tenancyv1.RegisterOpeningServiceHandlerClient),
 		of(tenancyv1.NewStaffServiceClient, tenancyv1.RegisterStaffServiceHandlerClient),
 		of(tenancyv1.NewSubscriberServiceClient, tenancyv1.RegisterSubscriberServiceHandlerClient),
 		of(tenancyv1.NewUploadServiceClient, tenancyv1.RegisterUploadServiceHandlerClient),

@@ -158,7 +158,41 @@ const (
 	// The first member of staff is there already; ask one of the staff.
 	Reason_REASON_STAFF_CLAIMED Reason = 317
 	// The last member of staff can't be removed.
-	Reason_REASON_LAST_STAFF Reason = 318 // exchange: 400–499.
+	Reason_REASON_LAST_STAFF Reason = 318
+	// The company can't be worked with now; it is `state`.
+	Reason_REASON_COMPANY_NOT_READY Reason = 370
+	// The tax number is not one of its country's: `number`.
+	Reason_REASON_TAX_NUMBER_INVALID Reason = 371
+	// The product has no chart of accounts for this `activity`; it has `known`.
+	Reason_REASON_ACTIVITY_UNKNOWN Reason = 372
+	// No cluster of the `region` has room for another company.
+	Reason_REASON_REGION_FULL Reason = 373
+	// The company has the data `area` already.
+	Reason_REASON_DATA_AREA_EXISTS Reason = 374
+	// The company has no data `area` like that; it has `known`.
+	Reason_REASON_DATA_AREA_MISSING Reason = 375
+	// The seat token is nobody's, another account's, another company's or over; `detail` says which.
+	Reason_REASON_OPENING_SEAT_INVALID Reason = 376
+	// The seat is held no longer: it was released, taken, or its lease ran out. Claim another.
+	Reason_REASON_OPENING_SEAT_ENDED Reason = 377
+	// The cluster at `address` can't be reached: `detail`.
+	Reason_REASON_CLUSTER_UNREACHABLE Reason = 378
+	// The cluster can't be used: `detail`.
+	Reason_REASON_CLUSTER_UNFIT Reason = 379
+	// There is a cluster at this `address`.
+	Reason_REASON_CLUSTER_EXISTS Reason = 380
+	// The books have no local user called `user`.
+	Reason_REASON_LOCAL_USER_UNKNOWN Reason = 381
+	// The local user `user` was given to another account.
+	Reason_REASON_LOCAL_USER_LINKED Reason = 382
+	// No kit makes product `product`; there are `known`.
+	Reason_REASON_KIT_UNKNOWN Reason = 383
+	// The restore target is in use, or was dropped: it is `state`.
+	Reason_REASON_RESTORE_TARGET_STATE Reason = 384
+	// The head company must be another company of the same subscriber, and no branch itself.
+	Reason_REASON_HEAD_COMPANY_INVALID Reason = 385
+	// The restored database can't be taken into use: `detail`.
+	Reason_REASON_RESTORE_TARGET_UNFIT Reason = 386
 	// The document is not well-formed XML in UTF-8: `line` and `detail`.
 	Reason_REASON_DOCUMENT_NOT_XML Reason = 400
 	// The document declares a document type or entities, at `line`; neither is read.
@@ -260,6 +294,23 @@ var (
 		316: "REASON_STAFF_TOKEN_WRONG",
 		317: "REASON_STAFF_CLAIMED",
 		318: "REASON_LAST_STAFF",
+		370: "REASON_COMPANY_NOT_READY",
+		371: "REASON_TAX_NUMBER_INVALID",
+		372: "REASON_ACTIVITY_UNKNOWN",
+		373: "REASON_REGION_FULL",
+		374: "REASON_DATA_AREA_EXISTS",
+		375: "REASON_DATA_AREA_MISSING",
+		376: "REASON_OPENING_SEAT_INVALID",
+		377: "REASON_OPENING_SEAT_ENDED",
+		378: "REASON_CLUSTER_UNREACHABLE",
+		379: "REASON_CLUSTER_UNFIT",
+		380: "REASON_CLUSTER_EXISTS",
+		381: "REASON_LOCAL_USER_UNKNOWN",
+		382: "REASON_LOCAL_USER_LINKED",
+		383: "REASON_KIT_UNKNOWN",
+		384: "REASON_RESTORE_TARGET_STATE",
+		385: "REASON_HEAD_COMPANY_INVALID",
+		386: "REASON_RESTORE_TARGET_UNFIT",
 		400: "REASON_DOCUMENT_NOT_XML",
 		401: "REASON_DOCUMENT_HAS_ENTITIES",
 		402: "REASON_DOCUMENT_TOO_LARGE",
@@ -341,6 +392,23 @@ var (
 		"REASON_STAFF_TOKEN_WRONG":          316,
 		"REASON_STAFF_CLAIMED":              317,
 		"REASON_LAST_STAFF":                 318,
+		"REASON_COMPANY_NOT_READY":          370,
+		"REASON_TAX_NUMBER_INVALID":         371,
+		"REASON_ACTIVITY_UNKNOWN":           372,
+		"REASON_REGION_FULL":                373,
+		"REASON_DATA_AREA_EXISTS":           374,
+		"REASON_DATA_AREA_MISSING":          375,
+		"REASON_OPENING_SEAT_INVALID":       376,
+		"REASON_OPENING_SEAT_ENDED":         377,
+		"REASON_CLUSTER_UNREACHABLE":        378,
+		"REASON_CLUSTER_UNFIT":              379,
+		"REASON_CLUSTER_EXISTS":             380,
+		"REASON_LOCAL_USER_UNKNOWN":         381,
+		"REASON_LOCAL_USER_LINKED":          382,
+		"REASON_KIT_UNKNOWN":                383,
+		"REASON_RESTORE_TARGET_STATE":       384,
+		"REASON_HEAD_COMPANY_INVALID":       385,
+		"REASON_RESTORE_TARGET_UNFIT":       386,
 		"REASON_DOCUMENT_NOT_XML":           400,
 		"REASON_DOCUMENT_HAS_ENTITIES":      401,
 		"REASON_DOCUMENT_TOO_LARGE":         402,
@@ -411,7 +479,7 @@ var File_kontor_common_v1_reason_proto protoreflect.FileDescriptor
 
 const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\x8b\x16\n" +
+	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xfc\x1a\n" +
 	"\x06Reason\x12\x1c\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x1a\x04\xd0\xf3\x18\x02\x12\x19\n" +
 	"\x0fREASON_INTERNAL\x10\x01\x1a\x04\xd0\xf3\x18\r\x12!\n" +
@@ -477,7 +545,24 @@ const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\x18REASON_ACCOUNT_TECHNICAL\x10\xbb\x02\x1a\x04\xd0\xf3\x18\t\x12#\n" +
 	"\x18REASON_STAFF_TOKEN_WRONG\x10\xbc\x02\x1a\x04\xd0\xf3\x18\a\x12\x1f\n" +
 	"\x14REASON_STAFF_CLAIMED\x10\xbd\x02\x1a\x04\xd0\xf3\x18\t\x12\x1c\n" +
-	"\x11REASON_LAST_STAFF\x10\xbe\x02\x1a\x04\xd0\xf3\x18\t\x12\"\n" +
+	"\x11REASON_LAST_STAFF\x10\xbe\x02\x1a\x04\xd0\xf3\x18\t\x12#\n" +
+	"\x18REASON_COMPANY_NOT_READY\x10\xf2\x02\x1a\x04\xd0\xf3\x18\t\x12$\n" +
+	"\x19REASON_TAX_NUMBER_INVALID\x10\xf3\x02\x1a\x04\xd0\xf3\x18\x03\x12\"\n" +
+	"\x17REASON_ACTIVITY_UNKNOWN\x10\xf4\x02\x1a\x04\xd0\xf3\x18\x03\x12\x1d\n" +
+	"\x12REASON_REGION_FULL\x10\xf5\x02\x1a\x04\xd0\xf3\x18\b\x12\"\n" +
+	"\x17REASON_DATA_AREA_EXISTS\x10\xf6\x02\x1a\x04\xd0\xf3\x18\x06\x12#\n" +
+	"\x18REASON_DATA_AREA_MISSING\x10\xf7\x02\x1a\x04\xd0\xf3\x18\t\x12&\n" +
+	"\x1bREASON_OPENING_SEAT_INVALID\x10\xf8\x02\x1a\x04\xd0\xf3\x18\a\x12$\n" +
+	"\x19REASON_OPENING_SEAT_ENDED\x10\xf9\x02\x1a\x04\xd0\xf3\x18\t\x12%\n" +
+	"\x1aREASON_CLUSTER_UNREACHABLE\x10\xfa\x02\x1a\x04\xd0\xf3\x18\t\x12\x1f\n" +
+	"\x14REASON_CLUSTER_UNFIT\x10\xfb\x02\x1a\x04\xd0\xf3\x18\t\x12 \n" +
+	"\x15REASON_CLUSTER_EXISTS\x10\xfc\x02\x1a\x04\xd0\xf3\x18\x06\x12$\n" +
+	"\x19REASON_LOCAL_USER_UNKNOWN\x10\xfd\x02\x1a\x04\xd0\xf3\x18\x03\x12#\n" +
+	"\x18REASON_LOCAL_USER_LINKED\x10\xfe\x02\x1a\x04\xd0\xf3\x18\t\x12\x1d\n" +
+	"\x12REASON_KIT_UNKNOWN\x10\xff\x02\x1a\x04\xd0\xf3\x18\x03\x12&\n" +
+	"\x1bREASON_RESTORE_TARGET_STATE\x10\x80\x03\x1a\x04\xd0\xf3\x18\t\x12&\n" +
+	"\x1bREASON_HEAD_COMPANY_INVALID\x10\x81\x03\x1a\x04\xd0\xf3\x18\x03\x12&\n" +
+	"\x1bREASON_RESTORE_TARGET_UNFIT\x10\x82\x03\x1a\x04\xd0\xf3\x18\t\x12\"\n" +
 	"\x17REASON_DOCUMENT_NOT_XML\x10\x90\x03\x1a\x04\xd0\xf3\x18\x03\x12'\n" +
 	"\x1cREASON_DOCUMENT_HAS_ENTITIES\x10\x91\x03\x1a\x04\xd0\xf3\x18\x03\x12$\n" +
 	"\x19REASON_DOCUMENT_TOO_LARGE\x10\x92\x03\x1a\x04\xd0\xf3\x18\x03\x12&\n" +

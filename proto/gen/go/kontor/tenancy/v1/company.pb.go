@@ -94,7 +94,7 @@ type Company struct {
 	Title string `protobuf:"bytes,2,opt,name=title,proto3" json:"title,omitempty"`
 	// Tax number with its country's prefix, upper case without spaces, e.g. `LV40003000123`; branches may share it.
 	TaxNumber string `protobuf:"bytes,3,opt,name=tax_number,json=taxNumber,proto3" json:"tax_number,omitempty"`
-	// `subscribers/S/companies/C` of the head company, for a branch.
+	// `subscribers/S/companies/C` of the head company, for a branch; empty otherwise.
 	HeadCompany string `protobuf:"bytes,4,opt,name=head_company,json=headCompany,proto3" json:"head_company,omitempty"`
 	// ISO 3166 code of its country.
 	Country string `protobuf:"bytes,5,opt,name=country,proto3" json:"country,omitempty"`
@@ -102,14 +102,18 @@ type Company struct {
 	State CompanyState `protobuf:"varint,6,opt,name=state,proto3,enum=kontor.tenancy.v1.CompanyState" json:"state,omitempty"`
 	// Its data areas, `books` first.
 	DataAreas []*DataArea `protobuf:"bytes,7,rep,name=data_areas,json=dataAreas,proto3" json:"data_areas,omitempty"`
-	// Steps that wait for its people (J3): done ones stay listed.
+	// Steps that wait for its people (J3): done ones stay listed. Lists leave them out; GetCompany looks into the books for them.
 	Checklist []*ChecklistItem `protobuf:"bytes,8,rep,name=checklist,proto3" json:"checklist,omitempty"`
 	// When it was made.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// The operation that makes it, while CREATING, or that failed.
 	Operation string `protobuf:"bytes,10,opt,name=operation,proto3" json:"operation,omitempty"`
 	// Changes with each change; send it back with an update.
-	Etag          string `protobuf:"bytes,11,opt,name=etag,proto3" json:"etag,omitempty"`
+	Etag string `protobuf:"bytes,11,opt,name=etag,proto3" json:"etag,omitempty"`
+	// Region that its database lies in, e.g. `eu-north`.
+	Region string `protobuf:"bytes,12,opt,name=region,proto3" json:"region,omitempty"`
+	// Why it could not be made, while FAILED: a reason's name, e.g. `COPY_BROKEN`.
+	FailureReason string `protobuf:"bytes,13,opt,name=failure_reason,json=failureReason,proto3" json:"failure_reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -217,6 +221,20 @@ func (x *Company) GetOperation() string {
 func (x *Company) GetEtag() string {
 	if x != nil {
 		return x.Etag
+	}
+	return ""
+}
+
+func (x *Company) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *Company) GetFailureReason() string {
+	if x != nil {
+		return x.FailureReason
 	}
 	return ""
 }
@@ -362,7 +380,7 @@ var File_kontor_tenancy_v1_company_proto protoreflect.FileDescriptor
 
 const file_kontor_tenancy_v1_company_proto_rawDesc = "" +
 	"\n" +
-	"\x1fkontor/tenancy/v1/company.proto\x12\x11kontor.tenancy.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb1\x03\n" +
+	"\x1fkontor/tenancy/v1/company.proto\x12\x11kontor.tenancy.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf0\x03\n" +
 	"\aCompany\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05title\x18\x02 \x01(\tR\x05title\x12\x1d\n" +
@@ -378,7 +396,9 @@ const file_kontor_tenancy_v1_company_proto_rawDesc = "" +
 	"createTime\x12\x1c\n" +
 	"\toperation\x18\n" +
 	" \x01(\tR\toperation\x12\x12\n" +
-	"\x04etag\x18\v \x01(\tR\x04etag\"l\n" +
+	"\x04etag\x18\v \x01(\tR\x04etag\x12\x16\n" +
+	"\x06region\x18\f \x01(\tR\x06region\x12%\n" +
+	"\x0efailure_reason\x18\r \x01(\tR\rfailureReason\"l\n" +
 	"\bDataArea\x12\x12\n" +
 	"\x04area\x18\x01 \x01(\tR\x04area\x12\x18\n" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x18\n" +

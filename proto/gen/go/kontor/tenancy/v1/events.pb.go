@@ -84,6 +84,67 @@ func (MemberOrigin) EnumDescriptor() ([]byte, []int) {
 	return file_kontor_tenancy_v1_events_proto_rawDescGZIP(), []int{0}
 }
 
+// Why a session ended.
+type SessionEnd int32
+
+const (
+	// Never sent.
+	SessionEnd_SESSION_END_UNSPECIFIED SessionEnd = 0
+	// Its program closed it, or opened another with the same seat.
+	SessionEnd_SESSION_END_CLOSED SessionEnd = 1
+	// Its seat was released, taken, or its lease ran out.
+	SessionEnd_SESSION_END_SEAT SessionEnd = 2
+	// The person's rights, or what the licence allows, changed.
+	SessionEnd_SESSION_END_RIGHTS SessionEnd = 3
+	// The company went into maintenance.
+	SessionEnd_SESSION_END_MAINTENANCE SessionEnd = 4
+)
+
+// Enum value maps for SessionEnd.
+var (
+	SessionEnd_name = map[int32]string{
+		0: "SESSION_END_UNSPECIFIED",
+		1: "SESSION_END_CLOSED",
+		2: "SESSION_END_SEAT",
+		3: "SESSION_END_RIGHTS",
+		4: "SESSION_END_MAINTENANCE",
+	}
+	SessionEnd_value = map[string]int32{
+		"SESSION_END_UNSPECIFIED": 0,
+		"SESSION_END_CLOSED":      1,
+		"SESSION_END_SEAT":        2,
+		"SESSION_END_RIGHTS":      3,
+		"SESSION_END_MAINTENANCE": 4,
+	}
+)
+
+func (x SessionEnd) Enum() *SessionEnd {
+	p := new(SessionEnd)
+	*p = x
+	return p
+}
+
+func (x SessionEnd) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SessionEnd) Descriptor() protoreflect.EnumDescriptor {
+	return file_kontor_tenancy_v1_events_proto_enumTypes[1].Descriptor()
+}
+
+func (SessionEnd) Type() protoreflect.EnumType {
+	return &file_kontor_tenancy_v1_events_proto_enumTypes[1]
+}
+
+func (x SessionEnd) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SessionEnd.Descriptor instead.
+func (SessionEnd) EnumDescriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_events_proto_rawDescGZIP(), []int{1}
+}
+
 // Subject `kontor.tenancy.access.changed`, aggregate `accounts/A`: an
 // account's rights changed somewhere; answers of ResolveAccess about it are stale.
 type AccessChanged struct {
@@ -892,11 +953,400 @@ func (x *StaffRemoved) GetAccount() string {
 	return ""
 }
 
+// Subject `kontor.tenancy.company.created`, aggregate `subscribers/S/companies/C`: its database is being made.
+type CompanyCreated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The company as it is.
+	Company       *Company `protobuf:"bytes,1,opt,name=company,proto3" json:"company,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompanyCreated) Reset() {
+	*x = CompanyCreated{}
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompanyCreated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompanyCreated) ProtoMessage() {}
+
+func (x *CompanyCreated) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompanyCreated.ProtoReflect.Descriptor instead.
+func (*CompanyCreated) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_events_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *CompanyCreated) GetCompany() *Company {
+	if x != nil {
+		return x.Company
+	}
+	return nil
+}
+
+// Subject `kontor.tenancy.company.ready`, aggregate `subscribers/S/companies/C`:
+// company added (J5), or back after maintenance.
+type CompanyReady struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The company as it is.
+	Company       *Company `protobuf:"bytes,1,opt,name=company,proto3" json:"company,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompanyReady) Reset() {
+	*x = CompanyReady{}
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompanyReady) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompanyReady) ProtoMessage() {}
+
+func (x *CompanyReady) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompanyReady.ProtoReflect.Descriptor instead.
+func (*CompanyReady) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_events_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *CompanyReady) GetCompany() *Company {
+	if x != nil {
+		return x.Company
+	}
+	return nil
+}
+
+// Subject `kontor.tenancy.company.failed`, aggregate
+// `subscribers/S/companies/C`: its database could not be made; nothing of it is left.
+type CompanyFailed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The company as it is.
+	Company       *Company `protobuf:"bytes,1,opt,name=company,proto3" json:"company,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompanyFailed) Reset() {
+	*x = CompanyFailed{}
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompanyFailed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompanyFailed) ProtoMessage() {}
+
+func (x *CompanyFailed) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompanyFailed.ProtoReflect.Descriptor instead.
+func (*CompanyFailed) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_events_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *CompanyFailed) GetCompany() *Company {
+	if x != nil {
+		return x.Company
+	}
+	return nil
+}
+
+// Subject `kontor.tenancy.company.updated`, aggregate `subscribers/S/companies/C`.
+type CompanyUpdated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The company as it is.
+	Company *Company `protobuf:"bytes,1,opt,name=company,proto3" json:"company,omitempty"`
+	// Which of its fields changed: `title`, `head_company`, `data_areas`, `state`.
+	Fields        []string `protobuf:"bytes,2,rep,name=fields,proto3" json:"fields,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompanyUpdated) Reset() {
+	*x = CompanyUpdated{}
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompanyUpdated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompanyUpdated) ProtoMessage() {}
+
+func (x *CompanyUpdated) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompanyUpdated.ProtoReflect.Descriptor instead.
+func (*CompanyUpdated) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_events_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *CompanyUpdated) GetCompany() *Company {
+	if x != nil {
+		return x.Company
+	}
+	return nil
+}
+
+func (x *CompanyUpdated) GetFields() []string {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+// Subject `kontor.tenancy.company.restored`, aggregate
+// `subscribers/S/companies/C`: a snapshot took the place of its database.
+type CompanyRestored struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The company as it is.
+	Company       *Company `protobuf:"bytes,1,opt,name=company,proto3" json:"company,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompanyRestored) Reset() {
+	*x = CompanyRestored{}
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompanyRestored) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompanyRestored) ProtoMessage() {}
+
+func (x *CompanyRestored) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompanyRestored.ProtoReflect.Descriptor instead.
+func (*CompanyRestored) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_events_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *CompanyRestored) GetCompany() *Company {
+	if x != nil {
+		return x.Company
+	}
+	return nil
+}
+
+// Subject `kontor.tenancy.session.opened`, aggregate `subscribers/S/companies/C`: a program opened the company.
+type SessionOpened struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscribers/S/companies/C/sessions/X`.
+	Session string `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	// `accounts/A` that works.
+	Account string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	// `subscribers/S/licences/L/seats/T`.
+	Seat string `protobuf:"bytes,3,opt,name=seat,proto3" json:"seat,omitempty"`
+	// The data area.
+	DataArea string `protobuf:"bytes,4,opt,name=data_area,json=dataArea,proto3" json:"data_area,omitempty"`
+	// Whether it may only read.
+	ReadOnly      bool `protobuf:"varint,5,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionOpened) Reset() {
+	*x = SessionOpened{}
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionOpened) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionOpened) ProtoMessage() {}
+
+func (x *SessionOpened) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionOpened.ProtoReflect.Descriptor instead.
+func (*SessionOpened) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_events_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *SessionOpened) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *SessionOpened) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *SessionOpened) GetSeat() string {
+	if x != nil {
+		return x.Seat
+	}
+	return ""
+}
+
+func (x *SessionOpened) GetDataArea() string {
+	if x != nil {
+		return x.DataArea
+	}
+	return ""
+}
+
+func (x *SessionOpened) GetReadOnly() bool {
+	if x != nil {
+		return x.ReadOnly
+	}
+	return false
+}
+
+// Subject `kontor.tenancy.session.closed`, aggregate `subscribers/S/companies/C`:
+// its connections were ended and its login works no more.
+type SessionClosed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscribers/S/companies/C/sessions/X`.
+	Session string `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
+	// `accounts/A` that worked.
+	Account string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	// Why.
+	End           SessionEnd `protobuf:"varint,3,opt,name=end,proto3,enum=kontor.tenancy.v1.SessionEnd" json:"end,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionClosed) Reset() {
+	*x = SessionClosed{}
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionClosed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionClosed) ProtoMessage() {}
+
+func (x *SessionClosed) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_events_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionClosed.ProtoReflect.Descriptor instead.
+func (*SessionClosed) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_events_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *SessionClosed) GetSession() string {
+	if x != nil {
+		return x.Session
+	}
+	return ""
+}
+
+func (x *SessionClosed) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *SessionClosed) GetEnd() SessionEnd {
+	if x != nil {
+		return x.End
+	}
+	return SessionEnd_SESSION_END_UNSPECIFIED
+}
+
 var File_kontor_tenancy_v1_events_proto protoreflect.FileDescriptor
 
 const file_kontor_tenancy_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x1ekontor/tenancy/v1/events.proto\x12\x11kontor.tenancy.v1\x1a\"kontor/tenancy/v1/subscriber.proto\"?\n" +
+	"\x1ekontor/tenancy/v1/events.proto\x12\x11kontor.tenancy.v1\x1a\x1fkontor/tenancy/v1/company.proto\x1a\"kontor/tenancy/v1/subscriber.proto\"?\n" +
 	"\rAccessChanged\x12\x18\n" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x14\n" +
 	"\x05scope\x18\x02 \x01(\tR\x05scope\"R\n" +
@@ -961,13 +1411,41 @@ const file_kontor_tenancy_v1_events_proto_rawDesc = "" +
 	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x14\n" +
 	"\x05first\x18\x02 \x01(\bR\x05first\"(\n" +
 	"\fStaffRemoved\x12\x18\n" +
-	"\aaccount\x18\x01 \x01(\tR\aaccount*\xa0\x01\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\"F\n" +
+	"\x0eCompanyCreated\x124\n" +
+	"\acompany\x18\x01 \x01(\v2\x1a.kontor.tenancy.v1.CompanyR\acompany\"D\n" +
+	"\fCompanyReady\x124\n" +
+	"\acompany\x18\x01 \x01(\v2\x1a.kontor.tenancy.v1.CompanyR\acompany\"E\n" +
+	"\rCompanyFailed\x124\n" +
+	"\acompany\x18\x01 \x01(\v2\x1a.kontor.tenancy.v1.CompanyR\acompany\"^\n" +
+	"\x0eCompanyUpdated\x124\n" +
+	"\acompany\x18\x01 \x01(\v2\x1a.kontor.tenancy.v1.CompanyR\acompany\x12\x16\n" +
+	"\x06fields\x18\x02 \x03(\tR\x06fields\"G\n" +
+	"\x0fCompanyRestored\x124\n" +
+	"\acompany\x18\x01 \x01(\v2\x1a.kontor.tenancy.v1.CompanyR\acompany\"\x91\x01\n" +
+	"\rSessionOpened\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x12\n" +
+	"\x04seat\x18\x03 \x01(\tR\x04seat\x12\x1b\n" +
+	"\tdata_area\x18\x04 \x01(\tR\bdataArea\x12\x1b\n" +
+	"\tread_only\x18\x05 \x01(\bR\breadOnly\"t\n" +
+	"\rSessionClosed\x12\x18\n" +
+	"\asession\x18\x01 \x01(\tR\asession\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\x12/\n" +
+	"\x03end\x18\x03 \x01(\x0e2\x1d.kontor.tenancy.v1.SessionEndR\x03end*\xa0\x01\n" +
 	"\fMemberOrigin\x12\x1d\n" +
 	"\x19MEMBER_ORIGIN_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aMEMBER_ORIGIN_REGISTRATION\x10\x01\x12\x1c\n" +
 	"\x18MEMBER_ORIGIN_INVITATION\x10\x02\x12\x17\n" +
 	"\x13MEMBER_ORIGIN_ADDED\x10\x03\x12\x1a\n" +
-	"\x16MEMBER_ORIGIN_PREPARED\x10\x04B\xc4\x01\n" +
+	"\x16MEMBER_ORIGIN_PREPARED\x10\x04*\x8c\x01\n" +
+	"\n" +
+	"SessionEnd\x12\x1b\n" +
+	"\x17SESSION_END_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12SESSION_END_CLOSED\x10\x01\x12\x14\n" +
+	"\x10SESSION_END_SEAT\x10\x02\x12\x16\n" +
+	"\x12SESSION_END_RIGHTS\x10\x03\x12\x1b\n" +
+	"\x17SESSION_END_MAINTENANCE\x10\x04B\xc4\x01\n" +
 	"\x15com.kontor.tenancy.v1B\vEventsProtoP\x01Z8kontor.internal/proto/gen/go/kontor/tenancy/v1;tenancyv1\xa2\x02\x03KTX\xaa\x02\x11Kontor.Tenancy.V1\xca\x02\x11Kontor\\Tenancy\\V1\xe2\x02\x1dKontor\\Tenancy\\V1\\GPBMetadata\xea\x02\x13Kontor::Tenancy::V1b\x06proto3"
 
 var (
@@ -982,36 +1460,51 @@ func file_kontor_tenancy_v1_events_proto_rawDescGZIP() []byte {
 	return file_kontor_tenancy_v1_events_proto_rawDescData
 }
 
-var file_kontor_tenancy_v1_events_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_kontor_tenancy_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_kontor_tenancy_v1_events_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_kontor_tenancy_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_kontor_tenancy_v1_events_proto_goTypes = []any{
 	(MemberOrigin)(0),           // 0: kontor.tenancy.v1.MemberOrigin
-	(*AccessChanged)(nil),       // 1: kontor.tenancy.v1.AccessChanged
-	(*SubscriberCreated)(nil),   // 2: kontor.tenancy.v1.SubscriberCreated
-	(*SubscriberUpdated)(nil),   // 3: kontor.tenancy.v1.SubscriberUpdated
-	(*SubscriberCompleted)(nil), // 4: kontor.tenancy.v1.SubscriberCompleted
-	(*MemberAdded)(nil),         // 5: kontor.tenancy.v1.MemberAdded
-	(*MemberUpdated)(nil),       // 6: kontor.tenancy.v1.MemberUpdated
-	(*MemberExcluded)(nil),      // 7: kontor.tenancy.v1.MemberExcluded
-	(*MemberEnded)(nil),         // 8: kontor.tenancy.v1.MemberEnded
-	(*InvitationCreated)(nil),   // 9: kontor.tenancy.v1.InvitationCreated
-	(*InvitationResent)(nil),    // 10: kontor.tenancy.v1.InvitationResent
-	(*InvitationWithdrawn)(nil), // 11: kontor.tenancy.v1.InvitationWithdrawn
-	(*InvitationAccepted)(nil),  // 12: kontor.tenancy.v1.InvitationAccepted
-	(*StaffAdded)(nil),          // 13: kontor.tenancy.v1.StaffAdded
-	(*StaffRemoved)(nil),        // 14: kontor.tenancy.v1.StaffRemoved
-	(*Subscriber)(nil),          // 15: kontor.tenancy.v1.Subscriber
+	(SessionEnd)(0),             // 1: kontor.tenancy.v1.SessionEnd
+	(*AccessChanged)(nil),       // 2: kontor.tenancy.v1.AccessChanged
+	(*SubscriberCreated)(nil),   // 3: kontor.tenancy.v1.SubscriberCreated
+	(*SubscriberUpdated)(nil),   // 4: kontor.tenancy.v1.SubscriberUpdated
+	(*SubscriberCompleted)(nil), // 5: kontor.tenancy.v1.SubscriberCompleted
+	(*MemberAdded)(nil),         // 6: kontor.tenancy.v1.MemberAdded
+	(*MemberUpdated)(nil),       // 7: kontor.tenancy.v1.MemberUpdated
+	(*MemberExcluded)(nil),      // 8: kontor.tenancy.v1.MemberExcluded
+	(*MemberEnded)(nil),         // 9: kontor.tenancy.v1.MemberEnded
+	(*InvitationCreated)(nil),   // 10: kontor.tenancy.v1.InvitationCreated
+	(*InvitationResent)(nil),    // 11: kontor.tenancy.v1.InvitationResent
+	(*InvitationWithdrawn)(nil), // 12: kontor.tenancy.v1.InvitationWithdrawn
+	(*InvitationAccepted)(nil),  // 13: kontor.tenancy.v1.InvitationAccepted
+	(*StaffAdded)(nil),          // 14: kontor.tenancy.v1.StaffAdded
+	(*StaffRemoved)(nil),        // 15: kontor.tenancy.v1.StaffRemoved
+	(*CompanyCreated)(nil),      // 16: kontor.tenancy.v1.CompanyCreated
+	(*CompanyReady)(nil),        // 17: kontor.tenancy.v1.CompanyReady
+	(*CompanyFailed)(nil),       // 18: kontor.tenancy.v1.CompanyFailed
+	(*CompanyUpdated)(nil),      // 19: kontor.tenancy.v1.CompanyUpdated
+	(*CompanyRestored)(nil),     // 20: kontor.tenancy.v1.CompanyRestored
+	(*SessionOpened)(nil),       // 21: kontor.tenancy.v1.SessionOpened
+	(*SessionClosed)(nil),       // 22: kontor.tenancy.v1.SessionClosed
+	(*Subscriber)(nil),          // 23: kontor.tenancy.v1.Subscriber
+	(*Company)(nil),             // 24: kontor.tenancy.v1.Company
 }
 var file_kontor_tenancy_v1_events_proto_depIdxs = []int32{
-	15, // 0: kontor.tenancy.v1.SubscriberCreated.subscriber:type_name -> kontor.tenancy.v1.Subscriber
-	15, // 1: kontor.tenancy.v1.SubscriberUpdated.subscriber:type_name -> kontor.tenancy.v1.Subscriber
-	15, // 2: kontor.tenancy.v1.SubscriberCompleted.subscriber:type_name -> kontor.tenancy.v1.Subscriber
+	23, // 0: kontor.tenancy.v1.SubscriberCreated.subscriber:type_name -> kontor.tenancy.v1.Subscriber
+	23, // 1: kontor.tenancy.v1.SubscriberUpdated.subscriber:type_name -> kontor.tenancy.v1.Subscriber
+	23, // 2: kontor.tenancy.v1.SubscriberCompleted.subscriber:type_name -> kontor.tenancy.v1.Subscriber
 	0,  // 3: kontor.tenancy.v1.MemberAdded.origin:type_name -> kontor.tenancy.v1.MemberOrigin
-	4,  // [4:4] is the sub-list for method output_type
-	4,  // [4:4] is the sub-list for method input_type
-	4,  // [4:4] is the sub-list for extension type_name
-	4,  // [4:4] is the sub-list for extension extendee
-	0,  // [0:4] is the sub-list for field type_name
+	24, // 4: kontor.tenancy.v1.CompanyCreated.company:type_name -> kontor.tenancy.v1.Company
+	24, // 5: kontor.tenancy.v1.CompanyReady.company:type_name -> kontor.tenancy.v1.Company
+	24, // 6: kontor.tenancy.v1.CompanyFailed.company:type_name -> kontor.tenancy.v1.Company
+	24, // 7: kontor.tenancy.v1.CompanyUpdated.company:type_name -> kontor.tenancy.v1.Company
+	24, // 8: kontor.tenancy.v1.CompanyRestored.company:type_name -> kontor.tenancy.v1.Company
+	1,  // 9: kontor.tenancy.v1.SessionClosed.end:type_name -> kontor.tenancy.v1.SessionEnd
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_kontor_tenancy_v1_events_proto_init() }
@@ -1019,14 +1512,15 @@ func file_kontor_tenancy_v1_events_proto_init() {
 	if File_kontor_tenancy_v1_events_proto != nil {
 		return
 	}
+	file_kontor_tenancy_v1_company_proto_init()
 	file_kontor_tenancy_v1_subscriber_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kontor_tenancy_v1_events_proto_rawDesc), len(file_kontor_tenancy_v1_events_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   14,
+			NumEnums:      2,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
