@@ -158,6 +158,8 @@ require (
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20261005182115-fad411399dd8
 	google.golang.org/grpc v1.85.0
 	google.golang.org/protobuf v1.36.12
+	kontor.internal/client v0.0.0
+	kontor.internal/kits v0.0.0
 	kontor.internal/proto/gen/go v0.0.0
 	kontor.internal/services/licensing v0.0.0
 	kontor.internal/services/notification v0.0.0
