@@ -109,9 +109,12 @@ require (
 	github.com/tidwall/pretty v1.2.1 // indirect
 	github.com/tidwall/sjson v1.2.5 // indirect
 	golang.org/x/sync v0.24.0 // indirect
+	kontor.internal/kits v0.0.0
 	kontor.internal/libs v0.0.0
 	kontor.internal/proto/gen/go v0.0.0
 )
+
+replace kontor.internal/kits => ../../kits
 
 replace kontor.internal/libs => ../../libs
 

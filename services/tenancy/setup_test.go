@@ -2,12 +2,14 @@ package tenancy_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 
@@ -27,6 +29,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, servertest.IgnoreShared()) }
 
+const provisionerPassword = "the-password-of-this-test"
+
 const firstStaffToken = "the-one-time-token-of-this-test"
 
 // house is a running tenancy with doubles of identity's and licensing's answers.
@@ -39,8 +43,9 @@ type house struct {
 func setup(t *testing.T) *house {
 	t.Helper()
 	h := &house{t: t, rights: &rightsDouble{limit: 1000}}
+	h.makeProvisioner()
 	h.Suite = servicetest.Start(t, servicetest.Options{
-		Name: "tenancy", Migrations: migrations.FS, Build: build,
+		Name: "tenancy", Migrations: migrations.FS, Build: h.build,
 		Doubles: map[string]func(grpc.ServiceRegistrar){
 			"licensing": func(r grpc.ServiceRegistrar) { licensingv1.RegisterRightServiceServer(r, h.rights) },
 		},
@@ -49,17 +54,35 @@ func setup(t *testing.T) *house {
 }
 
 // build gives tenancy its own settings beside those that every service has.
-func build(ctx context.Context, common service.Config) (*service.Service, error) {
+func (h *house) build(ctx context.Context, common service.Config) (*service.Service, error) {
 	cfg := tenancy.Config{}
+	cluster, caFile := servertest.TLSPostgres(h.t)
 	err := config.Load(&cfg, config.Options{Environ: append(placeholders(),
 		"KONTOR_LINK_KEY="+strings.Repeat("l", 32), "KONTOR_SUBSCRIBER_CODE_KEY="+strings.Repeat("c", 32),
 		"KONTOR_FIRST_STAFF_TOKEN="+firstStaffToken, "KONTOR_REGIONS=eu-north,eu-west",
+		"KONTOR_KEY_ENCRYPTION_KEY="+strings.Repeat("k", 32), "KONTOR_DEFAULT_CLUSTER_HOST=127.0.0.1",
+		fmt.Sprintf("KONTOR_DEFAULT_CLUSTER_PORT=%d", cluster.Port()), "KONTOR_DEFAULT_CLUSTER_PASSWORD="+provisionerPassword,
+		"KONTOR_DEFAULT_CLUSTER_CA_FILE="+caFile,
 	)})
 	if err != nil {
 		return nil, err
 	}
 	cfg.Config = common
 	return tenancy.New(ctx, cfg)
+}
+
+// makeProvisioner makes the cluster's provisioner as an installation does: no superuser.
+func (h *house) makeProvisioner() {
+	h.t.Helper()
+	cluster, _ := servertest.TLSPostgres(h.t)
+	conn, err := pgx.Connect(h.t.Context(), cluster.DSN("postgres"))
+	must(h.t, err)
+	defer func() { must(h.t, conn.Close(h.t.Context())) }()
+	_, err = conn.Exec(h.t.Context(), `DO $$ BEGIN
+		CREATE ROLE kontor_provisioner LOGIN CREATEDB CREATEROLE PASSWORD '`+provisionerPassword+`';
+		GRANT pg_signal_backend TO kontor_provisioner;
+		EXCEPTION WHEN duplicate_object THEN NULL; END $$`)
+	must(h.t, err)
 }
 
 // placeholders stand for the settings that every service needs, where a test loads only tenancy's own.

@@ -4,6 +4,7 @@ package tenancy
 
 import (
 	"context"
+	"errors"
 
 	"github.com/riverqueue/river"
 
@@ -14,6 +15,7 @@ import (
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/tenancy/internal/access"
+	"kontor.internal/services/tenancy/internal/company"
 	"kontor.internal/services/tenancy/internal/directory"
 	"kontor.internal/services/tenancy/internal/invitation"
 	"kontor.internal/services/tenancy/internal/member"
@@ -29,15 +31,20 @@ type Config struct {
 
 	Jobs jobs.Config `koanf:"jobs"`
 
-	LinkKey           string   `koanf:"link_key" doc:"Key that the secrets in invitation links are derived from, 32 bytes or more; the same for all copies. Changing it ends all open links." secret:"true" required:"true"`
-	SubscriberCodeKey string   `koanf:"subscriber_code_key" doc:"Key of the permutation that subscribers' codes come from, 32 bytes or more; the same for all copies, never to be changed." secret:"true" required:"true"`
-	FirstStaffToken   string   `koanf:"first_staff_token" doc:"One-time token with which the first member of staff is made; empty for none." secret:"true"`
-	Regions           []string `koanf:"regions" doc:"Regions that data can be kept in; the first is a new subscriber's." default:"eu-north"`
+	LinkKey           string `koanf:"link_key" doc:"Key that the secrets in invitation links are derived from, 32 bytes or more; the same for all copies. Changing it ends all open links." secret:"true" required:"true"`
+	SubscriberCodeKey string `koanf:"subscriber_code_key" doc:"Key of the permutation that subscribers' codes come from, 32 bytes or more; the same for all copies, never to be changed." secret:"true" required:"true"`
+	FirstStaffToken   string `koanf:"first_staff_token" doc:"One-time token with which the first member of staff is made; empty for none." secret:"true"`
+	Clusters
+	Regions []string `koanf:"regions" doc:"Regions that data can be kept in; the first is a new subscriber's." default:"eu-north"`
 }
 
 // New wires tenancy.
 func New(ctx context.Context, cfg Config) (*service.Service, error) {
 	codes, links, letters, err := secretsAndTexts(cfg)
+	if err != nil {
+		return nil, err
+	}
+	books, err := loadBooks(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +61,7 @@ func New(ctx context.Context, cfg Config) (*service.Service, error) {
 		who       = newPeople(s)
 		members   = member.NewMembers(now, id.New)
 		regions   = subscriber.Regions(cfg.Regions)
-		companies = member.NoCompanies{}
+		companies = company.Titles{DB: s.DB}
 		changes   = subscriber.NewChanges(subscriber.ChangesDeps{Clock: now, NewID: id.New, Codes: codes, Regions: regions, Members: members})
 		inviting  = invitation.ServerDeps{
 			DB: s.DB, Clock: now, NewID: id.New, Links: links, Letters: letters, Members: members,
@@ -73,8 +80,15 @@ func New(ctx context.Context, cfg Config) (*service.Service, error) {
 		DB: s.DB, Clock: now, People: who, Pages: s.Pages, FirstToken: cfg.FirstStaffToken,
 	}))
 	tenancyv1.RegisterDirectoryServiceServer(s.GRPC(), directory.Server{
-		Subscribers: subscriber.NewDirectory(s.DB), Invitations: invitation.NewDirectory(inviting),
+		Subscribers: subscriber.NewDirectory(s.DB), Invitations: invitation.NewDirectory(inviting), Companies: company.NewDirectory(s.DB, s.Pages),
 	})
 	s.Consume(changes.Registrations(who))
-	return s, startJobs(s, cfg, river.NewWorkers(), members.Periodic(s.DB))
+	workers := river.NewWorkers()
+	timers, err := serveCompanies(ctx, s, cfg, books, workers, company.Deps{
+		DB: s.DB, Clock: now, NewID: id.New, Members: members, Rights: ask, Pages: s.Pages,
+	})
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, startJobs(s, cfg, workers, append(timers, members.Periodic(s.DB))...)
 }

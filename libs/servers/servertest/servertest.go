@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
+	"kontor.internal/libs/mtls"
 	"kontor.internal/libs/servers"
 )
 
@@ -29,6 +31,20 @@ func Postgres(t testing.TB) string {
 		t.Fatalf("start PostgreSQL for tests: %v", err)
 	}
 	return p.DSN("")
+}
+
+// sharedTLS is the same with TLS, as a cluster of company databases has it.
+var sharedTLS = sync.OnceValues(startPostgresTLS)
+
+// TLSPostgres is a server like Postgres's, another one, which takes only connections over TLS at 127.0.0.1, and the file
+// with the CA that signed its certificate.
+func TLSPostgres(t testing.TB) (server *servers.Postgres, caFile string) {
+	t.Helper()
+	p, err := sharedTLS()
+	if err != nil {
+		t.Fatalf("start PostgreSQL with TLS for tests: %v", err)
+	}
+	return p.server, p.caFile
 }
 
 // IgnoreShared tells goleak of the one goroutine that outlives the tests on purpose: it waits for the shared PostgreSQL's end.
@@ -79,31 +95,68 @@ func stop(t testing.TB, stop func(context.Context) error) {
 }
 
 func startPostgres() (*servers.Postgres, error) {
+	dir, err := newFolder()
+	if err != nil {
+		return nil, err
+	}
+	return start(dir, mtls.Files{})
+}
+
+type tlsServer struct {
+	server *servers.Postgres
+	caFile string
+}
+
+func startPostgresTLS() (tlsServer, error) {
+	dir, err := newFolder()
+	if err != nil {
+		return tlsServer{}, err
+	}
+	authority, err := mtls.OpenAuthority(mtls.AuthorityConfig{Dir: filepath.Join(dir, "authority")})
+	if err != nil {
+		return tlsServer{}, err
+	}
+	files, err := authority.IssueServer(mtls.ServerRequest{Name: "postgres-test"})
+	if err != nil {
+		return tlsServer{}, err
+	}
+	p, err := start(filepath.Join(dir, "postgres"), files)
+	return tlsServer{server: p, caFile: authority.CAFile()}, err
+}
+
+func start(dir string, files mtls.Files) (*servers.Postgres, error) {
+	return servers.StartPostgres(context.Background(), servers.PostgresConfig{
+		Dir: dir, TLS: files, NoFsync: true, MaxConnections: 300, SharedBuffers: "64MB",
+		Settings: map[string]string{"autovacuum": "off", "max_wal_size": "256MB", "jit": "off"},
+	})
+}
+
+// newFolder makes a folder for a server that ends with the process.
+func newFolder() (string, error) {
 	base, err := os.UserCacheDir()
 	if err != nil {
 		base = os.TempDir()
 	}
 	base = filepath.Join(base, "kontor", "servertest")
 	if err := os.MkdirAll(base, 0o700); err != nil {
-		return nil, fmt.Errorf("make a folder for test servers: %w", err)
+		return "", fmt.Errorf("make a folder for test servers: %w", err)
 	}
 	sweep(base)
 	dir, err := os.MkdirTemp(base, "pg")
 	if err != nil {
-		return nil, fmt.Errorf("make a folder for a test server: %w", err)
+		return "", fmt.Errorf("make a folder for a test server: %w", err)
 	}
-	return servers.StartPostgres(context.Background(), servers.PostgresConfig{
-		Dir: dir, NoFsync: true, MaxConnections: 300, SharedBuffers: "64MB",
-		Settings: map[string]string{"autovacuum": "off", "max_wal_size": "256MB", "jit": "off"},
-	})
+	return dir, nil
 }
 
 // sweep removes what earlier test processes left: nothing tells a test process that its last test is over, so each one tidies up
 // after its predecessors. A folder's lock shows that its process lives; a young one may not be locked yet.
 func sweep(base string) {
-	folders, _ := filepath.Glob(filepath.Join(base, "pg*"))
-	for _, folder := range folders {
-		lock, err := os.Open(filepath.Join(folder, "lock"))
+	locks, _ := filepath.Glob(filepath.Join(base, "pg*", "lock"))
+	ofTLS, _ := filepath.Glob(filepath.Join(base, "pg*", "postgres", "lock"))
+	for _, name := range append(locks, ofTLS...) {
+		folder := filepath.Join(base, strings.SplitN(strings.TrimPrefix(name, base+"/"), "/", 2)[0])
+		lock, err := os.Open(name)
 		if err != nil {
 			continue // being made
 		}

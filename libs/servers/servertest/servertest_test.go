@@ -1,6 +1,7 @@
 package servertest_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -46,4 +47,13 @@ func TestNATSHasJetStream(t *testing.T) {
 	require.NoError(t, err)
 	_, err = js.Publish(t.Context(), "t.a", []byte("x"))
 	require.NoError(t, err)
+}
+
+func TestTheServerWithTLSTakesNoConnectionWithout(t *testing.T) {
+	server, caFile := servertest.TLSPostgres(t)
+	config, err := pgx.ParseConfig(fmt.Sprintf("host=127.0.0.1 port=%d user=nobody dbname=postgres sslmode=disable", server.Port()))
+	require.NoError(t, err)
+	_, err = pgx.ConnectConfig(t.Context(), config)
+	require.ErrorContains(t, err, "no encryption")
+	require.FileExists(t, caFile)
 }

@@ -31,6 +31,7 @@ CREATE TABLE company (
     country        text        NOT NULL,
     region         text        NOT NULL,
     head_id        uuid,
+    upload_id      uuid,
     state          smallint    NOT NULL,
     operation      text        NOT NULL DEFAULT '',
     failure_reason text        NOT NULL DEFAULT '',
@@ -43,6 +44,7 @@ CREATE TABLE company (
 );
 COMMENT ON TABLE company IS 'Legal entities and natural persons whose books are kept.';
 COMMENT ON COLUMN company.state IS 'kontor.tenancy.v1.CompanyState.';
+COMMENT ON COLUMN company.upload_id IS 'Upload that its books were filled from; null for an empty start.';
 COMMENT ON COLUMN company.revision IS 'Counts the changes; the etag.';
 CREATE INDEX company_listed ON company (subscriber_id, id);
 
@@ -157,3 +159,4 @@ CREATE INDEX session_due ON session (lease_end) WHERE ended IS NULL;
 CREATE INDEX session_to_sweep ON session (id) WHERE ended IS NOT NULL AND NOT swept;
 CREATE INDEX session_listed ON session (company_id, id) WHERE ended IS NULL;
 CREATE INDEX session_of_account ON session (account_id) WHERE ended IS NULL;
+CREATE INDEX company_of_operation ON company (operation);

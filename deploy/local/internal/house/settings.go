@@ -22,10 +22,18 @@ func gatewaySettings(h *House) map[string]string {
 }
 
 func tenancySettings(h *House) map[string]string {
+	clusterHost, clusterPort, _ := strings.Cut(h.stores.postgres.Address(), ":")
 	return map[string]string{
 		"link_key":            h.secret("tenancy-link"),
 		"subscriber_code_key": h.secret("subscriber-code"),
 		"first_staff_token":   h.secret("first-staff"),
+		"key_encryption_key":  h.secret("tenancy-kek"),
+
+		"default_cluster_host":     clusterHost,
+		"default_cluster_port":     clusterPort,
+		"default_cluster_user":     provisioner,
+		"default_cluster_password": h.secret(provisioner),
+		"default_cluster_ca_file":  h.authority.CAFile(),
 	}
 }
 

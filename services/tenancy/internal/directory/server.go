@@ -3,6 +3,7 @@ package directory
 
 import (
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
+	"kontor.internal/services/tenancy/internal/company"
 	"kontor.internal/services/tenancy/internal/invitation"
 	"kontor.internal/services/tenancy/internal/subscriber"
 )
@@ -12,12 +13,14 @@ type Server struct {
 	rest
 	Subscribers
 	Invitations
+	Companies
 }
 
 // The parts, by names of their own.
 type (
 	Subscribers = *subscriber.Directory
 	Invitations = *invitation.Directory
+	Companies   = *company.Directory
 )
 
 // rest lies one level deeper than the parts, so that their methods win over its refusals.

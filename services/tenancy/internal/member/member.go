@@ -165,11 +165,3 @@ func CheckCompanies(ctx context.Context, companies Companies, subscriber uuid.UU
 	}
 	return nil
 }
-
-// NoCompanies are the companies of subscribers who can't have any yet.
-type NoCompanies struct{}
-
-// Titles knows none.
-func (NoCompanies) Titles(context.Context, uuid.UUID, []uuid.UUID) (map[uuid.UUID]string, error) {
-	return nil, nil
-}

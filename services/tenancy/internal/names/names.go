@@ -31,6 +31,22 @@ func Company(subscriber, company uuid.UUID) string {
 	return Subscriber(subscriber) + "/companies/" + company.String()
 }
 
+// Session is `subscribers/S/companies/C/sessions/X`.
+func Session(subscriber, company, session uuid.UUID) string {
+	return Company(subscriber, company) + "/sessions/" + session.String()
+}
+
+// Cluster is `clusters/K`.
+func Cluster(cluster uuid.UUID) string { return "clusters/" + cluster.String() }
+
+// Target is `targets/T`.
+func Target(target uuid.UUID) string { return "targets/" + target.String() }
+
+// Upload is `subscribers/S/uploads/U`.
+func Upload(subscriber, upload uuid.UUID) string {
+	return Subscriber(subscriber) + "/uploads/" + upload.String()
+}
+
 // Staff is `staff/A`.
 func Staff(account uuid.UUID) string { return "staff/" + account.String() }
 
@@ -46,6 +62,12 @@ func ParseConnection(name string) (uuid.UUID, error) { return one(name, "connect
 // ParseStaff reads `staff/A` into the account's id.
 func ParseStaff(name string) (uuid.UUID, error) { return one(name, "staff") }
 
+// ParseCluster reads `clusters/K`.
+func ParseCluster(name string) (uuid.UUID, error) { return one(name, "clusters") }
+
+// ParseTarget reads `targets/T`.
+func ParseTarget(name string) (uuid.UUID, error) { return one(name, "targets") }
+
 // ParseMember reads `subscribers/S/members/M`.
 func ParseMember(name string) (subscriber, member uuid.UUID, err error) { return two(name, "members") }
 
@@ -58,6 +80,24 @@ func ParseInvitation(name string) (subscriber, invitation uuid.UUID, err error) 
 func ParseCompany(name string) (subscriber, company uuid.UUID, err error) {
 	return two(name, "companies")
 }
+
+// ParseSession reads `subscribers/S/companies/C/sessions/X`.
+func ParseSession(name string) (subscriber, company, session uuid.UUID, err error) {
+	before, after, ok := strings.Cut(name, "/sessions/")
+	if !ok {
+		return subscriber, company, session, failure.NotFound(name)
+	}
+	if subscriber, company, err = ParseCompany(before); err != nil {
+		return subscriber, company, session, failure.NotFound(name).Wrap(err)
+	}
+	if session, err = id.Parse(after); err != nil {
+		return subscriber, company, session, failure.NotFound(name).Wrap(err)
+	}
+	return subscriber, company, session, nil
+}
+
+// ParseUpload reads `subscribers/S/uploads/U`.
+func ParseUpload(name string) (subscriber, upload uuid.UUID, err error) { return two(name, "uploads") }
 
 // one reads a name of two parts. A name that can't be any resource's is NOT_FOUND, as one that is nobody's.
 func one(name, collection string) (uuid.UUID, error) {
