@@ -34,31 +34,47 @@ type Question struct {
 
 // Require refuses with RIGHT_MISSING and every condition that fails.
 func (r *Rights) Require(ctx context.Context, q Question) error {
-	answer, err := r.licensing.DecideRight(ctx, &licensingv1.DecideRightRequest{
-		Subscriber: names.Subscriber(q.Subscriber), Action: q.Action, Product: q.Product, CountAfter: int32(q.CountAfter),
-	})
+	decision, err := r.Decide(ctx, q)
 	if err != nil {
 		return err
 	}
-	return refusal(answer.GetDecision())
+	return Refusal(decision)
 }
 
-// refusal is nil when the decision allows the action.
-func refusal(decision *licensingv1.Decision) error {
+// Decide asks for the decision itself.
+func (r *Rights) Decide(ctx context.Context, q Question) (*licensingv1.Decision, error) {
+	answer, err := r.licensing.DecideRight(ctx, &licensingv1.DecideRightRequest{
+		Subscriber: names.Subscriber(q.Subscriber), Action: q.Action, Product: q.Product, CountAfter: int32(q.CountAfter),
+	})
+	return answer.GetDecision(), err
+}
+
+// Why is what a decision's failed conditions say, in words.
+func Why(decision *licensingv1.Decision) string {
+	var why []string
+	for _, c := range decision.GetConditions() {
+		if !c.GetMet() {
+			why = append(why, c.GetText())
+		}
+	}
+	return strings.Join(why, " ")
+}
+
+// Refusal is RIGHT_MISSING with every condition that fails, nil when the decision allows the action.
+func Refusal(decision *licensingv1.Decision) error {
 	if decision.GetAllowed() {
 		return nil
 	}
-	var conditions, remedies, why []string
+	var conditions, remedies []string
 	for _, c := range decision.GetConditions() {
 		if c.GetMet() {
 			continue
 		}
 		conditions = append(conditions, c.GetKey())
-		why = append(why, c.GetText())
 		if c.GetRemedy() != "" && !slices.Contains(remedies, c.GetRemedy()) {
 			remedies = append(remedies, c.GetRemedy())
 		}
 	}
 	return failure.New(commonv1.Reason_REASON_RIGHT_MISSING, "conditions", strings.Join(conditions, ","),
-		"remedies", strings.Join(remedies, ","), "why", strings.Join(why, " "))
+		"remedies", strings.Join(remedies, ","), "why", Why(decision))
 }

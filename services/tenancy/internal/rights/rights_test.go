@@ -8,7 +8,7 @@ import (
 )
 
 func TestARefusalNamesEveryConditionThatFailsAndWhatMendsIt(t *testing.T) {
-	err := refusal(&licensingv1.Decision{Conditions: []*licensingv1.Condition{
+	err := Refusal(&licensingv1.Decision{Conditions: []*licensingv1.Condition{
 		{Key: "contract_accepted", Text: "The contract is not accepted.", Remedy: "accept_contract"},
 		{Key: "licence_valid", Text: "There is no licence.", Remedy: "accept_contract"},
 		{Key: "plan_includes", Met: true, Text: "The plan includes it."},
@@ -25,7 +25,7 @@ func TestARefusalNamesEveryConditionThatFailsAndWhatMendsIt(t *testing.T) {
 }
 
 func TestAnAllowedActionIsNotRefused(t *testing.T) {
-	if err := refusal(&licensingv1.Decision{Allowed: true}); err != nil {
+	if err := Refusal(&licensingv1.Decision{Allowed: true}); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,0 +1,45 @@
+package opening
+
+import (
+	"crypto/hmac"
+	"crypto/pbkdf2"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+)
+
+const (
+	// iterations is PostgreSQL's own number.
+	iterations = 4096
+	saltBytes  = 16
+)
+
+// newPassword is 130 random bits in letters and digits: SASLprep (RFC 4013) leaves such text as it is.
+func newPassword() string { return rand.Text() }
+
+// verifier is what PostgreSQL keeps of a password (SCRAM-SHA-256, RFC 7677, in the form of RFC 5803). Made here, so that
+// the password itself is in no statement and thus in no log of the server.
+func verifier(password string) (string, error) {
+	salt := make([]byte, saltBytes)
+	if _, err := rand.Read(salt); err != nil {
+		return "", err
+	}
+	return verifierOf(password, salt, iterations)
+}
+
+func verifierOf(password string, salt []byte, iterations int) (string, error) {
+	salted, err := pbkdf2.Key(sha256.New, password, salt, iterations, sha256.Size)
+	if err != nil {
+		return "", fmt.Errorf("make a password's verifier: %w", err)
+	}
+	stored := sha256.Sum256(keyed(salted, "Client Key"))
+	encode := base64.StdEncoding.EncodeToString
+	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", iterations, encode(salt), encode(stored[:]), encode(keyed(salted, "Server Key"))), nil
+}
+
+func keyed(key []byte, message string) []byte {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(message))
+	return mac.Sum(nil)
+}

@@ -1,0 +1,267 @@
+package opening
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"kontor.internal/services/tenancy/internal/opening/openingdb"
+)
+
+const (
+	// settling is how long after its login was closed a session is looked at once more: a connection that had just shown
+	// its password shows up in the server's list a moment later.
+	settling = 250 * time.Millisecond
+	// broken is after how long no opener can be at a session's role any more.
+	broken = time.Minute
+	// again is the pause between two looks while something is to be swept.
+	again = 40 * time.Millisecond
+	// sweepWithin bounds Sweep. A connection that does not end in that time hangs in the server.
+	sweepWithin = 15 * time.Second
+	// atOnce is how many clusters are swept at the same time.
+	atOnce = 4
+)
+
+// toSweep is a session that ended and whose login may still be open.
+type toSweep = openingdb.ListToSweepRow
+
+// Sweep closes the logins of all ended sessions and ends their connections, and returns when none is left. What still has
+// an opener at work is closed too, again and again, but not waited for: nobody has been told its password.
+func (s *Sessions) Sweep(ctx context.Context) error {
+	return s.sweepUntilDone(ctx, func(toSweep) bool { return true })
+}
+
+// SweepCompany is Sweep that waits for the sessions of one company only.
+func (s *Sessions) SweepCompany(ctx context.Context, company uuid.UUID) error {
+	return s.sweepUntilDone(ctx, func(t toSweep) bool { return t.CompanyID == company })
+}
+
+func (s *Sessions) sweepUntilDone(ctx context.Context, concerns func(toSweep) bool) error {
+	ctx, cancel := context.WithTimeout(ctx, sweepWithin)
+	defer cancel()
+	for {
+		left, err := s.sweepOnce(ctx, concerns)
+		if left == 0 {
+			return nil // What went wrong does not concern the caller.
+		}
+		if late := pause(ctx, again); late != nil {
+			return fmt.Errorf("sweep ended sessions, %d left: %w", left, errors.Join(late, err))
+		}
+	}
+}
+
+// sweepOnce goes once over what is to be swept and returns how many of those that concern its caller are left, one when
+// that can't be told.
+func (s *Sessions) sweepOnce(ctx context.Context, concerns func(toSweep) bool) (left int, err error) {
+	rows, err := openingdb.New(s.d.DB).ListToSweep(ctx)
+	if err != nil {
+		return 1, translate(err)
+	}
+	s.keepClosed(rows)
+	byCluster := map[uuid.UUID][]toSweep{}
+	for _, r := range rows {
+		byCluster[r.ClusterID] = append(byCluster[r.ClusterID], r)
+		if concerns(r) && settled(r, now()) {
+			left++
+		}
+	}
+	var group errgroup.Group
+	group.SetLimit(atOnce)
+	var swept atomic.Int64
+	for cluster, some := range byCluster {
+		group.Go(func() error {
+			quiet, err := s.sweepCluster(ctx, cluster, some)
+			for _, t := range quiet {
+				if concerns(t) {
+					swept.Add(1)
+				}
+			}
+			return err
+		})
+	}
+	err = group.Wait()
+	return left - int(swept.Load()), err
+}
+
+// settled says whether nothing will be done to a session's role any more but closing it.
+func settled(t toSweep, now time.Time) bool { return t.Ready || now.Sub(t.Created) > broken }
+
+// sweepCluster closes logins on one cluster and ends their connections. It returns those that are swept now.
+func (s *Sessions) sweepCluster(ctx context.Context, cluster uuid.UUID, some []toSweep) ([]toSweep, error) {
+	admin, err := s.d.Clusters.Admin(ctx, cluster)
+	if err != nil {
+		return nil, err
+	}
+	if roles := s.unclosed(some); len(roles) > 0 {
+		if _, err := admin.Exec(ctx, closing(roles)); err != nil {
+			return nil, fmt.Errorf("close logins: %w", err)
+		}
+		s.noteClosed(some)
+	}
+	rows, err := admin.Query(ctx, terminating, rolesOf(some))
+	if err != nil {
+		return nil, fmt.Errorf("end connections: %w", err)
+	}
+	busy, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("end connections: %w", err)
+	}
+	quiet := s.quiet(some, busy)
+	if len(quiet) == 0 {
+		return nil, nil
+	}
+	ids := make([]uuid.UUID, len(quiet))
+	for i, t := range quiet {
+		ids[i] = t.ID
+	}
+	return quiet, translate(openingdb.New(s.d.DB).MarkSwept(ctx, ids))
+}
+
+// terminating ends the connections of some roles and says whose were there.
+const terminating = `SELECT usename::text FROM (SELECT usename, pg_terminate_backend(pid) FROM pg_stat_activity
+	WHERE usename = ANY($1::name[])) AS ended`
+
+// closing takes from roles what lets them in. Roles that are not there are passed over.
+func closing(roles []string) string {
+	var sql strings.Builder
+	sql.WriteString("DO $do$ DECLARE r name; BEGIN FOR r IN SELECT rolname FROM pg_roles WHERE rolname IN (")
+	for i, role := range roles {
+		if i > 0 {
+			sql.WriteString(", ")
+		}
+		sql.WriteString(text(role))
+	}
+	sql.WriteString(") ORDER BY rolname LOOP PERFORM pg_advisory_xact_lock(hashtextextended(r, 0)); " +
+		"EXECUTE format('ALTER ROLE %I NOLOGIN PASSWORD NULL', r); END LOOP; END $do$")
+	return sql.String()
+}
+
+func rolesOf(some []toSweep) []string {
+	roles := make([]string, len(some))
+	for i, t := range some {
+		roles[i] = t.RoleName
+	}
+	return roles
+}
+
+// unclosed are the roles that this copy of the service did not close yet, or whose opener may have opened them since.
+func (s *Sessions) unclosed(some []toSweep) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var roles []string
+	for _, t := range some {
+		if _, done := s.closed[t.ID]; !done {
+			roles = append(roles, t.RoleName)
+		}
+	}
+	return roles
+}
+
+func (s *Sessions) noteClosed(some []toSweep) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := now()
+	for _, t := range some {
+		if _, done := s.closed[t.ID]; !done && settled(t, at) {
+			s.closed[t.ID] = at
+		}
+	}
+}
+
+// quiet are those whose login has been closed for a while and that have no connection left.
+func (s *Sessions) quiet(some []toSweep, busy []string) []toSweep {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	connected := map[string]bool{}
+	for _, role := range busy {
+		connected[role] = true
+	}
+	var quiet []toSweep
+	for _, t := range some {
+		if closed, done := s.closed[t.ID]; done && now().Sub(closed) >= settling && !connected[t.RoleName] {
+			quiet = append(quiet, t)
+		}
+	}
+	return quiet
+}
+
+// keepClosed forgets what is swept.
+func (s *Sessions) keepClosed(rows []toSweep) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kept := make(map[uuid.UUID]time.Time, len(rows))
+	for _, t := range rows {
+		if at, done := s.closed[t.ID]; done {
+			kept[t.ID] = at
+		}
+	}
+	s.closed = kept
+}
+
+// wake has what ended swept at once rather than at the next look.
+func (s *Sessions) wake() {
+	select {
+	case s.woken <- struct{}{}:
+	default: // It is awake.
+	}
+}
+
+// RunSweeper sweeps what ended, in whichever copy of the service, until ctx ends.
+func (s *Sessions) RunSweeper(ctx context.Context) error {
+	const rest, eager = time.Second, 2 * time.Second
+	var until time.Time
+	before := 0
+	for {
+		left, err := s.sweepOnce(ctx, func(toSweep) bool { return true })
+		if err != nil && ctx.Err() == nil {
+			s.d.Log.ErrorContext(ctx, "ended sessions can't be swept", "left", left, "error", err)
+		}
+		if left > before {
+			until = now().Add(eager)
+		}
+		before = left
+		next := rest
+		if err == nil && now().Before(until) {
+			next = again
+		}
+		woken, over := s.wait(ctx, next)
+		if over {
+			return nil
+		}
+		if woken { // Possibly a moment before the commit of what it is woken for.
+			until = now().Add(eager)
+		}
+	}
+}
+
+// wait waits for a while, or until there is something to do or nothing ever again.
+func (s *Sessions) wait(ctx context.Context, d time.Duration) (woken, over bool) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false, true
+	case <-s.woken:
+		return true, false
+	case <-timer.C:
+		return false, false
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}

@@ -1,0 +1,59 @@
+package opening
+
+import (
+	"context"
+
+	"kontor.internal/libs/clock"
+	"kontor.internal/libs/events"
+	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
+	"kontor.internal/services/tenancy/internal/names"
+)
+
+// Changes is what every copy of the service hears of changed rights and licences. Acting twice changes nothing, and what is
+// missed is found by reviews.
+func (s *Sessions) Changes(suite clock.Clock) events.Watcher {
+	return events.Watcher{
+		Filters: []string{"kontor.tenancy.access.changed", "kontor.licensing.licence.>", "kontor.licensing.trial.ended", "kontor.licensing.contract.accepted"},
+		Handle: func(ctx context.Context, e events.Received) {
+			in, concerns := s.concerned(e)
+			if !concerns {
+				return
+			}
+			if err := s.review(ctx, in, suite.Now()); err != nil {
+				s.d.Log.WarnContext(ctx, "sessions can't be reviewed after a change", "subject", e.Envelope.GetType(), "error", err)
+			}
+		},
+	}
+}
+
+// concerned says whose sessions an event is about.
+func (s *Sessions) concerned(e events.Received) (in scope, concerns bool) {
+	var changed tenancyv1.AccessChanged
+	if e.Is(&changed) {
+		if e.Decode(&changed) != nil {
+			return scope{}, false
+		}
+		return changedFor(&changed)
+	}
+	subscriber, err := names.ParseSubscriber(e.Envelope.GetSubscriber())
+	if err != nil {
+		return scope{}, false
+	}
+	s.modes.forget(subscriber)
+	return scope{subscriber: &subscriber}, true
+}
+
+// changedFor is the scope of changed rights; rights in a connection open no company.
+func changedFor(changed *tenancyv1.AccessChanged) (in scope, concerns bool) {
+	account, err := names.ParseAccount(changed.GetAccount())
+	if err != nil {
+		return scope{}, false
+	}
+	in = scope{account: &account, rights: true}
+	if changed.GetScope() == "" {
+		return in, true
+	}
+	subscriber, err := names.ParseSubscriber(changed.GetScope())
+	in.subscriber = &subscriber
+	return in, err == nil
+}
