@@ -193,6 +193,8 @@ const (
 	Reason_REASON_HEAD_COMPANY_INVALID Reason = 385
 	// The restored database can't be taken into use: `detail`.
 	Reason_REASON_RESTORE_TARGET_UNFIT Reason = 386
+	// The company has all its `limit` database logins in use; close a program.
+	Reason_REASON_OPENINGS_FULL Reason = 390
 	// The document is not well-formed XML in UTF-8: `line` and `detail`.
 	Reason_REASON_DOCUMENT_NOT_XML Reason = 400
 	// The document declares a document type or entities, at `line`; neither is read.
@@ -221,6 +223,20 @@ const (
 	Reason_REASON_PROGRAM_PAIR_REFUSED Reason = 422
 	// A connection that is `state` can't be `action`.
 	Reason_REASON_CONNECTION_STATE_REFUSED Reason = 423
+	// A snapshot of the `company` is being made.
+	Reason_REASON_SNAPSHOT_UNDER_WAY Reason = 500
+	// Another restore of the `company` is under way.
+	Reason_REASON_RESTORE_UNDER_WAY Reason = 501
+	// The snapshot can't be read: `detail` is truncated, altered, missing or unreadable.
+	Reason_REASON_SNAPSHOT_DAMAGED Reason = 502
+	// The company's database does not answer now; come again.
+	Reason_REASON_COMPANY_DATABASE_UNREACHABLE Reason = 503
+	// The snapshot could not be made: `detail`. Nothing is left of it.
+	Reason_REASON_SNAPSHOT_NOT_MADE Reason = 504
+	// The snapshot could not be restored: `detail`. The live books are as they were.
+	Reason_REASON_SNAPSHOT_NOT_RESTORED Reason = 505
+	// The copy can't be compared with the live books: `detail`.
+	Reason_REASON_COPY_NOT_COMPARED Reason = 506
 	// Only a letter that failed can be sent again: `letter`.
 	Reason_REASON_LETTER_NOT_FAILED Reason = 600
 	// A browser's request for its session's cookie came from another site: `origin`.
@@ -311,6 +327,7 @@ var (
 		384: "REASON_RESTORE_TARGET_STATE",
 		385: "REASON_HEAD_COMPANY_INVALID",
 		386: "REASON_RESTORE_TARGET_UNFIT",
+		390: "REASON_OPENINGS_FULL",
 		400: "REASON_DOCUMENT_NOT_XML",
 		401: "REASON_DOCUMENT_HAS_ENTITIES",
 		402: "REASON_DOCUMENT_TOO_LARGE",
@@ -325,107 +342,122 @@ var (
 		421: "REASON_TAX_NUMBER_MISSING",
 		422: "REASON_PROGRAM_PAIR_REFUSED",
 		423: "REASON_CONNECTION_STATE_REFUSED",
+		500: "REASON_SNAPSHOT_UNDER_WAY",
+		501: "REASON_RESTORE_UNDER_WAY",
+		502: "REASON_SNAPSHOT_DAMAGED",
+		503: "REASON_COMPANY_DATABASE_UNREACHABLE",
+		504: "REASON_SNAPSHOT_NOT_MADE",
+		505: "REASON_SNAPSHOT_NOT_RESTORED",
+		506: "REASON_COPY_NOT_COMPARED",
 		600: "REASON_LETTER_NOT_FAILED",
 		700: "REASON_CROSS_SITE_REQUEST",
 		701: "REASON_UPLOAD_BROKEN_OFF",
 	}
 	Reason_value = map[string]int32{
-		"REASON_UNSPECIFIED":                0,
-		"REASON_INTERNAL":                   1,
-		"REASON_INVALID_ARGUMENT":           2,
-		"REASON_TOKEN_MISSING":              3,
-		"REASON_TOKEN_INVALID":              4,
-		"REASON_TOKEN_EXPIRED":              5,
-		"REASON_SESSION_REVOKED":            6,
-		"REASON_PERMISSION_DENIED":          7,
-		"REASON_NOT_FOUND":                  8,
-		"REASON_ALREADY_EXISTS":             9,
-		"REASON_REQUEST_ID_REUSED":          10,
-		"REASON_PAGE_TOKEN_INVALID":         11,
-		"REASON_ETAG_MISMATCH":              12,
-		"REASON_RATE_LIMITED":               13,
-		"REASON_MESSAGE_TOO_LARGE":          14,
-		"REASON_UNAVAILABLE":                15,
-		"REASON_DEADLINE_EXCEEDED":          16,
-		"REASON_CANCELLED":                  17,
-		"REASON_METHOD_UNKNOWN":             18,
-		"REASON_OPERATION_DONE":             19,
-		"REASON_CONFLICT":                   20,
-		"REASON_PASSWORD_REFUSED":           100,
-		"REASON_SIGN_IN_REFUSED":            101,
-		"REASON_TOO_MANY_ATTEMPTS":          102,
-		"REASON_ACCOUNT_CLOSED":             103,
-		"REASON_LINK_INVALID":               104,
-		"REASON_LINK_EXPIRED":               105,
-		"REASON_LINK_USED":                  106,
-		"REASON_ALREADY_REGISTERED":         107,
-		"REASON_REFRESH_TOKEN_INVALID":      108,
-		"REASON_REFRESH_TOKEN_REUSED":       109,
-		"REASON_SESSION_EXPIRED":            110,
-		"REASON_PASSWORD_WRONG":             111,
-		"REASON_INVITATION_INVALID":         112,
-		"REASON_SUBSCRIBER_INCOMPLETE":      200,
-		"REASON_PLAN_UNKNOWN":               201,
-		"REASON_PLAN_NOT_SOLD":              202,
-		"REASON_LANGUAGE_UNSUPPORTED":       203,
-		"REASON_DOCUMENT_MISMATCH":          204,
-		"REASON_CONTRACT_SUPERSEDED":        205,
-		"REASON_TRIAL_USED":                 206,
-		"REASON_LICENCE_TERM_INVALID":       207,
-		"REASON_RIGHT_REFUSED":              208,
-		"REASON_OWNER_ONLY":                 300,
-		"REASON_OWNER_STAYS":                301,
-		"REASON_OWNERSHIP_NEEDS_MEMBER":     302,
-		"REASON_OWNERSHIP_NOT_OFFERED":      303,
-		"REASON_OWNER_EMAIL_UNCONFIRMED":    304,
-		"REASON_REGION_UNKNOWN":             305,
-		"REASON_ROLE_UNKNOWN":               306,
-		"REASON_ALREADY_MEMBER":             307,
-		"REASON_RIGHT_MISSING":              308,
-		"REASON_INVITATION_UNKNOWN":         309,
-		"REASON_INVITATION_EXPIRED":         310,
-		"REASON_INVITATION_WITHDRAWN":       311,
-		"REASON_INVITATION_REPLACED":        312,
-		"REASON_INVITATION_ACCEPTED":        313,
-		"REASON_MEMBER_EXCLUDED":            314,
-		"REASON_ACCOUNT_TECHNICAL":          315,
-		"REASON_STAFF_TOKEN_WRONG":          316,
-		"REASON_STAFF_CLAIMED":              317,
-		"REASON_LAST_STAFF":                 318,
-		"REASON_COMPANY_NOT_READY":          370,
-		"REASON_TAX_NUMBER_INVALID":         371,
-		"REASON_ACTIVITY_UNKNOWN":           372,
-		"REASON_REGION_FULL":                373,
-		"REASON_DATA_AREA_EXISTS":           374,
-		"REASON_DATA_AREA_MISSING":          375,
-		"REASON_OPENING_SEAT_INVALID":       376,
-		"REASON_OPENING_SEAT_ENDED":         377,
-		"REASON_CLUSTER_UNREACHABLE":        378,
-		"REASON_CLUSTER_UNFIT":              379,
-		"REASON_CLUSTER_EXISTS":             380,
-		"REASON_LOCAL_USER_UNKNOWN":         381,
-		"REASON_LOCAL_USER_LINKED":          382,
-		"REASON_KIT_UNKNOWN":                383,
-		"REASON_RESTORE_TARGET_STATE":       384,
-		"REASON_HEAD_COMPANY_INVALID":       385,
-		"REASON_RESTORE_TARGET_UNFIT":       386,
-		"REASON_DOCUMENT_NOT_XML":           400,
-		"REASON_DOCUMENT_HAS_ENTITIES":      401,
-		"REASON_DOCUMENT_TOO_LARGE":         402,
-		"REASON_DOCUMENT_TOO_COMPLEX":       403,
-		"REASON_DOCUMENT_KIND_UNKNOWN":      404,
-		"REASON_DOCUMENT_VALUE_INVALID":     405,
-		"REASON_DOCUMENT_RULES_BROKEN":      406,
-		"REASON_DOCUMENT_STEP_REFUSED":      407,
-		"REASON_DOCUMENT_STEP_OTHER_SIDE":   408,
-		"REASON_DOCUMENT_STEP_NEEDS_REASON": 409,
-		"REASON_TAX_NUMBERS_DIFFER":         420,
-		"REASON_TAX_NUMBER_MISSING":         421,
-		"REASON_PROGRAM_PAIR_REFUSED":       422,
-		"REASON_CONNECTION_STATE_REFUSED":   423,
-		"REASON_LETTER_NOT_FAILED":          600,
-		"REASON_CROSS_SITE_REQUEST":         700,
-		"REASON_UPLOAD_BROKEN_OFF":          701,
+		"REASON_UNSPECIFIED":                  0,
+		"REASON_INTERNAL":                     1,
+		"REASON_INVALID_ARGUMENT":             2,
+		"REASON_TOKEN_MISSING":                3,
+		"REASON_TOKEN_INVALID":                4,
+		"REASON_TOKEN_EXPIRED":                5,
+		"REASON_SESSION_REVOKED":              6,
+		"REASON_PERMISSION_DENIED":            7,
+		"REASON_NOT_FOUND":                    8,
+		"REASON_ALREADY_EXISTS":               9,
+		"REASON_REQUEST_ID_REUSED":            10,
+		"REASON_PAGE_TOKEN_INVALID":           11,
+		"REASON_ETAG_MISMATCH":                12,
+		"REASON_RATE_LIMITED":                 13,
+		"REASON_MESSAGE_TOO_LARGE":            14,
+		"REASON_UNAVAILABLE":                  15,
+		"REASON_DEADLINE_EXCEEDED":            16,
+		"REASON_CANCELLED":                    17,
+		"REASON_METHOD_UNKNOWN":               18,
+		"REASON_OPERATION_DONE":               19,
+		"REASON_CONFLICT":                     20,
+		"REASON_PASSWORD_REFUSED":             100,
+		"REASON_SIGN_IN_REFUSED":              101,
+		"REASON_TOO_MANY_ATTEMPTS":            102,
+		"REASON_ACCOUNT_CLOSED":               103,
+		"REASON_LINK_INVALID":                 104,
+		"REASON_LINK_EXPIRED":                 105,
+		"REASON_LINK_USED":                    106,
+		"REASON_ALREADY_REGISTERED":           107,
+		"REASON_REFRESH_TOKEN_INVALID":        108,
+		"REASON_REFRESH_TOKEN_REUSED":         109,
+		"REASON_SESSION_EXPIRED":              110,
+		"REASON_PASSWORD_WRONG":               111,
+		"REASON_INVITATION_INVALID":           112,
+		"REASON_SUBSCRIBER_INCOMPLETE":        200,
+		"REASON_PLAN_UNKNOWN":                 201,
+		"REASON_PLAN_NOT_SOLD":                202,
+		"REASON_LANGUAGE_UNSUPPORTED":         203,
+		"REASON_DOCUMENT_MISMATCH":            204,
+		"REASON_CONTRACT_SUPERSEDED":          205,
+		"REASON_TRIAL_USED":                   206,
+		"REASON_LICENCE_TERM_INVALID":         207,
+		"REASON_RIGHT_REFUSED":                208,
+		"REASON_OWNER_ONLY":                   300,
+		"REASON_OWNER_STAYS":                  301,
+		"REASON_OWNERSHIP_NEEDS_MEMBER":       302,
+		"REASON_OWNERSHIP_NOT_OFFERED":        303,
+		"REASON_OWNER_EMAIL_UNCONFIRMED":      304,
+		"REASON_REGION_UNKNOWN":               305,
+		"REASON_ROLE_UNKNOWN":                 306,
+		"REASON_ALREADY_MEMBER":               307,
+		"REASON_RIGHT_MISSING":                308,
+		"REASON_INVITATION_UNKNOWN":           309,
+		"REASON_INVITATION_EXPIRED":           310,
+		"REASON_INVITATION_WITHDRAWN":         311,
+		"REASON_INVITATION_REPLACED":          312,
+		"REASON_INVITATION_ACCEPTED":          313,
+		"REASON_MEMBER_EXCLUDED":              314,
+		"REASON_ACCOUNT_TECHNICAL":            315,
+		"REASON_STAFF_TOKEN_WRONG":            316,
+		"REASON_STAFF_CLAIMED":                317,
+		"REASON_LAST_STAFF":                   318,
+		"REASON_COMPANY_NOT_READY":            370,
+		"REASON_TAX_NUMBER_INVALID":           371,
+		"REASON_ACTIVITY_UNKNOWN":             372,
+		"REASON_REGION_FULL":                  373,
+		"REASON_DATA_AREA_EXISTS":             374,
+		"REASON_DATA_AREA_MISSING":            375,
+		"REASON_OPENING_SEAT_INVALID":         376,
+		"REASON_OPENING_SEAT_ENDED":           377,
+		"REASON_CLUSTER_UNREACHABLE":          378,
+		"REASON_CLUSTER_UNFIT":                379,
+		"REASON_CLUSTER_EXISTS":               380,
+		"REASON_LOCAL_USER_UNKNOWN":           381,
+		"REASON_LOCAL_USER_LINKED":            382,
+		"REASON_KIT_UNKNOWN":                  383,
+		"REASON_RESTORE_TARGET_STATE":         384,
+		"REASON_HEAD_COMPANY_INVALID":         385,
+		"REASON_RESTORE_TARGET_UNFIT":         386,
+		"REASON_OPENINGS_FULL":                390,
+		"REASON_DOCUMENT_NOT_XML":             400,
+		"REASON_DOCUMENT_HAS_ENTITIES":        401,
+		"REASON_DOCUMENT_TOO_LARGE":           402,
+		"REASON_DOCUMENT_TOO_COMPLEX":         403,
+		"REASON_DOCUMENT_KIND_UNKNOWN":        404,
+		"REASON_DOCUMENT_VALUE_INVALID":       405,
+		"REASON_DOCUMENT_RULES_BROKEN":        406,
+		"REASON_DOCUMENT_STEP_REFUSED":        407,
+		"REASON_DOCUMENT_STEP_OTHER_SIDE":     408,
+		"REASON_DOCUMENT_STEP_NEEDS_REASON":   409,
+		"REASON_TAX_NUMBERS_DIFFER":           420,
+		"REASON_TAX_NUMBER_MISSING":           421,
+		"REASON_PROGRAM_PAIR_REFUSED":         422,
+		"REASON_CONNECTION_STATE_REFUSED":     423,
+		"REASON_SNAPSHOT_UNDER_WAY":           500,
+		"REASON_RESTORE_UNDER_WAY":            501,
+		"REASON_SNAPSHOT_DAMAGED":             502,
+		"REASON_COMPANY_DATABASE_UNREACHABLE": 503,
+		"REASON_SNAPSHOT_NOT_MADE":            504,
+		"REASON_SNAPSHOT_NOT_RESTORED":        505,
+		"REASON_COPY_NOT_COMPARED":            506,
+		"REASON_LETTER_NOT_FAILED":            600,
+		"REASON_CROSS_SITE_REQUEST":           700,
+		"REASON_UPLOAD_BROKEN_OFF":            701,
 	}
 )
 
@@ -479,7 +511,7 @@ var File_kontor_common_v1_reason_proto protoreflect.FileDescriptor
 
 const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xfc\x1a\n" +
+	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xaf\x1d\n" +
 	"\x06Reason\x12\x1c\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x1a\x04\xd0\xf3\x18\x02\x12\x19\n" +
 	"\x0fREASON_INTERNAL\x10\x01\x1a\x04\xd0\xf3\x18\r\x12!\n" +
@@ -562,7 +594,8 @@ const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\x12REASON_KIT_UNKNOWN\x10\xff\x02\x1a\x04\xd0\xf3\x18\x03\x12&\n" +
 	"\x1bREASON_RESTORE_TARGET_STATE\x10\x80\x03\x1a\x04\xd0\xf3\x18\t\x12&\n" +
 	"\x1bREASON_HEAD_COMPANY_INVALID\x10\x81\x03\x1a\x04\xd0\xf3\x18\x03\x12&\n" +
-	"\x1bREASON_RESTORE_TARGET_UNFIT\x10\x82\x03\x1a\x04\xd0\xf3\x18\t\x12\"\n" +
+	"\x1bREASON_RESTORE_TARGET_UNFIT\x10\x82\x03\x1a\x04\xd0\xf3\x18\t\x12\x1f\n" +
+	"\x14REASON_OPENINGS_FULL\x10\x86\x03\x1a\x04\xd0\xf3\x18\b\x12\"\n" +
 	"\x17REASON_DOCUMENT_NOT_XML\x10\x90\x03\x1a\x04\xd0\xf3\x18\x03\x12'\n" +
 	"\x1cREASON_DOCUMENT_HAS_ENTITIES\x10\x91\x03\x1a\x04\xd0\xf3\x18\x03\x12$\n" +
 	"\x19REASON_DOCUMENT_TOO_LARGE\x10\x92\x03\x1a\x04\xd0\xf3\x18\x03\x12&\n" +
@@ -576,7 +609,14 @@ const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\x19REASON_TAX_NUMBERS_DIFFER\x10\xa4\x03\x1a\x04\xd0\xf3\x18\t\x12$\n" +
 	"\x19REASON_TAX_NUMBER_MISSING\x10\xa5\x03\x1a\x04\xd0\xf3\x18\t\x12&\n" +
 	"\x1bREASON_PROGRAM_PAIR_REFUSED\x10\xa6\x03\x1a\x04\xd0\xf3\x18\t\x12*\n" +
-	"\x1fREASON_CONNECTION_STATE_REFUSED\x10\xa7\x03\x1a\x04\xd0\xf3\x18\t\x12#\n" +
+	"\x1fREASON_CONNECTION_STATE_REFUSED\x10\xa7\x03\x1a\x04\xd0\xf3\x18\t\x12$\n" +
+	"\x19REASON_SNAPSHOT_UNDER_WAY\x10\xf4\x03\x1a\x04\xd0\xf3\x18\t\x12#\n" +
+	"\x18REASON_RESTORE_UNDER_WAY\x10\xf5\x03\x1a\x04\xd0\xf3\x18\t\x12\"\n" +
+	"\x17REASON_SNAPSHOT_DAMAGED\x10\xf6\x03\x1a\x04\xd0\xf3\x18\x0f\x12.\n" +
+	"#REASON_COMPANY_DATABASE_UNREACHABLE\x10\xf7\x03\x1a\x04\xd0\xf3\x18\x0e\x12#\n" +
+	"\x18REASON_SNAPSHOT_NOT_MADE\x10\xf8\x03\x1a\x04\xd0\xf3\x18\t\x12'\n" +
+	"\x1cREASON_SNAPSHOT_NOT_RESTORED\x10\xf9\x03\x1a\x04\xd0\xf3\x18\t\x12#\n" +
+	"\x18REASON_COPY_NOT_COMPARED\x10\xfa\x03\x1a\x04\xd0\xf3\x18\t\x12#\n" +
 	"\x18REASON_LETTER_NOT_FAILED\x10\xd8\x04\x1a\x04\xd0\xf3\x18\t\x12$\n" +
 	"\x19REASON_CROSS_SITE_REQUEST\x10\xbc\x05\x1a\x04\xd0\xf3\x18\a\x12#\n" +
 	"\x18REASON_UPLOAD_BROKEN_OFF\x10\xbd\x05\x1a\x04\xd0\xf3\x18\n" +
