@@ -6,6 +6,7 @@ import (
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/grpc"
 
+	backupv1 "kontor.internal/proto/gen/go/kontor/backup/v1"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	identityv1 "kontor.internal/proto/gen/go/kontor/identity/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
@@ -48,6 +49,9 @@ func register(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnIn
 		of(licensingv1.NewEntitlementServiceClient, licensingv1.RegisterEntitlementServiceHandlerClient),
 		of(licensingv1.NewKeyServiceClient, licensingv1.RegisterKeyServiceHandlerClient),
 		of(licensingv1.NewLicenceServiceClient, licensingv1.RegisterLicenceServiceHandlerClient),
+		of(licensingv1.NewSeatServiceClient, licensingv1.RegisterSeatServiceHandlerClient),
+
+		of(backupv1.NewSnapshotServiceClient, backupv1.RegisterSnapshotServiceHandlerClient),
 
 		of(notificationv1.NewLetterServiceClient, notificationv1.RegisterLetterServiceHandlerClient),
 	} {

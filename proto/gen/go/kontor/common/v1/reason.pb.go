@@ -120,6 +120,16 @@ const (
 	// The subscriber has no right to `action` now: `conditions` are the keys of those that fail, `remedies` what mends
 	// them, and `why` says it in words.
 	Reason_REASON_RIGHT_REFUSED Reason = 208
+	// All seats are held: `limit` of them; `holders` names who holds them, `licence` the licence.
+	Reason_REASON_SEATS_EXHAUSTED Reason = 240
+	// All seats of one company are held: `limit` of them; `holders` names who holds them.
+	Reason_REASON_SEATS_EXHAUSTED_IN_COMPANY Reason = 241
+	// The seats are counted anew after a loss of their store; try again in `seconds`.
+	Reason_REASON_SEATS_RECOVERING Reason = 242
+	// The seat is held no longer: its lease ran out, or it was released or taken. Claim another.
+	Reason_REASON_SEAT_LOST Reason = 243
+	// The seat's token is nobody's, or not this caller's for this seat.
+	Reason_REASON_SEAT_TOKEN_WRONG Reason = 244
 	// Only the owner of `subscriber` may do this; `administrator` is whom to ask.
 	Reason_REASON_OWNER_ONLY Reason = 300
 	// The owner can't be excluded, limited, or left without rights; hand the ownership over first.
@@ -291,6 +301,11 @@ var (
 		206: "REASON_TRIAL_USED",
 		207: "REASON_LICENCE_TERM_INVALID",
 		208: "REASON_RIGHT_REFUSED",
+		240: "REASON_SEATS_EXHAUSTED",
+		241: "REASON_SEATS_EXHAUSTED_IN_COMPANY",
+		242: "REASON_SEATS_RECOVERING",
+		243: "REASON_SEAT_LOST",
+		244: "REASON_SEAT_TOKEN_WRONG",
 		300: "REASON_OWNER_ONLY",
 		301: "REASON_OWNER_STAYS",
 		302: "REASON_OWNERSHIP_NEEDS_MEMBER",
@@ -397,6 +412,11 @@ var (
 		"REASON_TRIAL_USED":                   206,
 		"REASON_LICENCE_TERM_INVALID":         207,
 		"REASON_RIGHT_REFUSED":                208,
+		"REASON_SEATS_EXHAUSTED":              240,
+		"REASON_SEATS_EXHAUSTED_IN_COMPANY":   241,
+		"REASON_SEATS_RECOVERING":             242,
+		"REASON_SEAT_LOST":                    243,
+		"REASON_SEAT_TOKEN_WRONG":             244,
 		"REASON_OWNER_ONLY":                   300,
 		"REASON_OWNER_STAYS":                  301,
 		"REASON_OWNERSHIP_NEEDS_MEMBER":       302,
@@ -511,7 +531,7 @@ var File_kontor_common_v1_reason_proto protoreflect.FileDescriptor
 
 const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xaf\x1d\n" +
+	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xe5\x1e\n" +
 	"\x06Reason\x12\x1c\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x1a\x04\xd0\xf3\x18\x02\x12\x19\n" +
 	"\x0fREASON_INTERNAL\x10\x01\x1a\x04\xd0\xf3\x18\r\x12!\n" +
@@ -558,7 +578,12 @@ const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\x1aREASON_CONTRACT_SUPERSEDED\x10\xcd\x01\x1a\x04\xd0\xf3\x18\t\x12\x1c\n" +
 	"\x11REASON_TRIAL_USED\x10\xce\x01\x1a\x04\xd0\xf3\x18\t\x12&\n" +
 	"\x1bREASON_LICENCE_TERM_INVALID\x10\xcf\x01\x1a\x04\xd0\xf3\x18\x03\x12\x1f\n" +
-	"\x14REASON_RIGHT_REFUSED\x10\xd0\x01\x1a\x04\xd0\xf3\x18\t\x12\x1c\n" +
+	"\x14REASON_RIGHT_REFUSED\x10\xd0\x01\x1a\x04\xd0\xf3\x18\t\x12!\n" +
+	"\x16REASON_SEATS_EXHAUSTED\x10\xf0\x01\x1a\x04\xd0\xf3\x18\b\x12,\n" +
+	"!REASON_SEATS_EXHAUSTED_IN_COMPANY\x10\xf1\x01\x1a\x04\xd0\xf3\x18\b\x12\"\n" +
+	"\x17REASON_SEATS_RECOVERING\x10\xf2\x01\x1a\x04\xd0\xf3\x18\x0e\x12\x1b\n" +
+	"\x10REASON_SEAT_LOST\x10\xf3\x01\x1a\x04\xd0\xf3\x18\t\x12\"\n" +
+	"\x17REASON_SEAT_TOKEN_WRONG\x10\xf4\x01\x1a\x04\xd0\xf3\x18\a\x12\x1c\n" +
 	"\x11REASON_OWNER_ONLY\x10\xac\x02\x1a\x04\xd0\xf3\x18\a\x12\x1d\n" +
 	"\x12REASON_OWNER_STAYS\x10\xad\x02\x1a\x04\xd0\xf3\x18\t\x12(\n" +
 	"\x1dREASON_OWNERSHIP_NEEDS_MEMBER\x10\xae\x02\x1a\x04\xd0\xf3\x18\t\x12'\n" +

@@ -24,6 +24,63 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Why a seat is held no longer.
+type SeatEnd int32
+
+const (
+	// Never sent.
+	SeatEnd_SEAT_END_UNSPECIFIED SeatEnd = 0
+	// Its holder gave it back.
+	SeatEnd_SEAT_END_RELEASED SeatEnd = 1
+	// Its lease ran out.
+	SeatEnd_SEAT_END_EXPIRED SeatEnd = 2
+	// Somebody with the right took it away; the envelope names them.
+	SeatEnd_SEAT_END_TAKEN SeatEnd = 3
+)
+
+// Enum value maps for SeatEnd.
+var (
+	SeatEnd_name = map[int32]string{
+		0: "SEAT_END_UNSPECIFIED",
+		1: "SEAT_END_RELEASED",
+		2: "SEAT_END_EXPIRED",
+		3: "SEAT_END_TAKEN",
+	}
+	SeatEnd_value = map[string]int32{
+		"SEAT_END_UNSPECIFIED": 0,
+		"SEAT_END_RELEASED":    1,
+		"SEAT_END_EXPIRED":     2,
+		"SEAT_END_TAKEN":       3,
+	}
+)
+
+func (x SeatEnd) Enum() *SeatEnd {
+	p := new(SeatEnd)
+	*p = x
+	return p
+}
+
+func (x SeatEnd) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SeatEnd) Descriptor() protoreflect.EnumDescriptor {
+	return file_kontor_licensing_v1_events_proto_enumTypes[0].Descriptor()
+}
+
+func (SeatEnd) Type() protoreflect.EnumType {
+	return &file_kontor_licensing_v1_events_proto_enumTypes[0]
+}
+
+func (x SeatEnd) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SeatEnd.Descriptor instead.
+func (SeatEnd) EnumDescriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{0}
+}
+
 // Subject `kontor.licensing.contract.created`, aggregate
 // `subscribers/S/contracts/K`: a document waits for acceptance.
 type ContractCreated struct {
@@ -485,6 +542,303 @@ func (x *TrialEnded) GetLanguage() string {
 	return ""
 }
 
+// Subject `kontor.licensing.seat.claimed`, aggregate `subscribers/S/licences/L/seats`: a seat is held.
+type SeatClaimed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscribers/S/licences/L/seats/T`.
+	Seat string `protobuf:"bytes,1,opt,name=seat,proto3" json:"seat,omitempty"`
+	// `accounts/A` that holds it.
+	Account string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	// `subscribers/S/companies/C` that it is for.
+	Company string `protobuf:"bytes,3,opt,name=company,proto3" json:"company,omitempty"`
+	// Product that works.
+	Product string `protobuf:"bytes,4,opt,name=product,proto3" json:"product,omitempty"`
+	// The device's id.
+	DeviceId string `protobuf:"bytes,5,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// What people call the device.
+	DeviceTitle   string `protobuf:"bytes,6,opt,name=device_title,json=deviceTitle,proto3" json:"device_title,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SeatClaimed) Reset() {
+	*x = SeatClaimed{}
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SeatClaimed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SeatClaimed) ProtoMessage() {}
+
+func (x *SeatClaimed) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SeatClaimed.ProtoReflect.Descriptor instead.
+func (*SeatClaimed) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *SeatClaimed) GetSeat() string {
+	if x != nil {
+		return x.Seat
+	}
+	return ""
+}
+
+func (x *SeatClaimed) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *SeatClaimed) GetCompany() string {
+	if x != nil {
+		return x.Company
+	}
+	return ""
+}
+
+func (x *SeatClaimed) GetProduct() string {
+	if x != nil {
+		return x.Product
+	}
+	return ""
+}
+
+func (x *SeatClaimed) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *SeatClaimed) GetDeviceTitle() string {
+	if x != nil {
+		return x.DeviceTitle
+	}
+	return ""
+}
+
+// Subject `kontor.licensing.seat.ended`, aggregate
+// `subscribers/S/licences/L/seats`: a seat is held no longer and may be
+// another's already.
+type SeatEnded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscribers/S/licences/L/seats/T`.
+	Seat string `protobuf:"bytes,1,opt,name=seat,proto3" json:"seat,omitempty"`
+	// `accounts/A` that held it.
+	Account string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	// `subscribers/S/companies/C` that it was for.
+	Company string `protobuf:"bytes,3,opt,name=company,proto3" json:"company,omitempty"`
+	// Product that worked.
+	Product string `protobuf:"bytes,4,opt,name=product,proto3" json:"product,omitempty"`
+	// Why.
+	End           SeatEnd `protobuf:"varint,5,opt,name=end,proto3,enum=kontor.licensing.v1.SeatEnd" json:"end,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SeatEnded) Reset() {
+	*x = SeatEnded{}
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SeatEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SeatEnded) ProtoMessage() {}
+
+func (x *SeatEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SeatEnded.ProtoReflect.Descriptor instead.
+func (*SeatEnded) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *SeatEnded) GetSeat() string {
+	if x != nil {
+		return x.Seat
+	}
+	return ""
+}
+
+func (x *SeatEnded) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *SeatEnded) GetCompany() string {
+	if x != nil {
+		return x.Company
+	}
+	return ""
+}
+
+func (x *SeatEnded) GetProduct() string {
+	if x != nil {
+		return x.Product
+	}
+	return ""
+}
+
+func (x *SeatEnded) GetEnd() SeatEnd {
+	if x != nil {
+		return x.End
+	}
+	return SeatEnd_SEAT_END_UNSPECIFIED
+}
+
+// Subject `kontor.licensing.seat.refused`, aggregate
+// `subscribers/S/licences/L/seats`: somebody could not work because all seats were held.
+type SeatRefused struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `accounts/A` that asked.
+	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	// `subscribers/S/companies/C` that it was for.
+	Company string `protobuf:"bytes,2,opt,name=company,proto3" json:"company,omitempty"`
+	// Product.
+	Product string `protobuf:"bytes,3,opt,name=product,proto3" json:"product,omitempty"`
+	// How many could be held at once.
+	Limit         int32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SeatRefused) Reset() {
+	*x = SeatRefused{}
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SeatRefused) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SeatRefused) ProtoMessage() {}
+
+func (x *SeatRefused) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SeatRefused.ProtoReflect.Descriptor instead.
+func (*SeatRefused) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SeatRefused) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *SeatRefused) GetCompany() string {
+	if x != nil {
+		return x.Company
+	}
+	return ""
+}
+
+func (x *SeatRefused) GetProduct() string {
+	if x != nil {
+		return x.Product
+	}
+	return ""
+}
+
+func (x *SeatRefused) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// Subject `kontor.licensing.seat.recovered`, aggregate
+// `subscribers/S/licences/L/seats`: the store of seats was lost, and holders come
+// back to theirs; new claims wait until the given time.
+type SeatsRecovering struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Until when new claims wait.
+	UntilTime     *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=until_time,json=untilTime,proto3" json:"until_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SeatsRecovering) Reset() {
+	*x = SeatsRecovering{}
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SeatsRecovering) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SeatsRecovering) ProtoMessage() {}
+
+func (x *SeatsRecovering) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SeatsRecovering.ProtoReflect.Descriptor instead.
+func (*SeatsRecovering) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *SeatsRecovering) GetUntilTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UntilTime
+	}
+	return nil
+}
+
 var File_kontor_licensing_v1_events_proto protoreflect.FileDescriptor
 
 const file_kontor_licensing_v1_events_proto_rawDesc = "" +
@@ -515,7 +869,33 @@ const file_kontor_licensing_v1_events_proto_rawDesc = "" +
 	"\bend_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12&\n" +
 	"\x0fkept_until_date\x18\x03 \x01(\tR\rkeptUntilDate\x12\x18\n" +
 	"\aaccount\x18\x04 \x01(\tR\aaccount\x12\x1a\n" +
-	"\blanguage\x18\x05 \x01(\tR\blanguageB\xd2\x01\n" +
+	"\blanguage\x18\x05 \x01(\tR\blanguage\"\xaf\x01\n" +
+	"\vSeatClaimed\x12\x12\n" +
+	"\x04seat\x18\x01 \x01(\tR\x04seat\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x18\n" +
+	"\acompany\x18\x03 \x01(\tR\acompany\x12\x18\n" +
+	"\aproduct\x18\x04 \x01(\tR\aproduct\x12\x1b\n" +
+	"\tdevice_id\x18\x05 \x01(\tR\bdeviceId\x12!\n" +
+	"\fdevice_title\x18\x06 \x01(\tR\vdeviceTitle\"\x9d\x01\n" +
+	"\tSeatEnded\x12\x12\n" +
+	"\x04seat\x18\x01 \x01(\tR\x04seat\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x18\n" +
+	"\acompany\x18\x03 \x01(\tR\acompany\x12\x18\n" +
+	"\aproduct\x18\x04 \x01(\tR\aproduct\x12.\n" +
+	"\x03end\x18\x05 \x01(\x0e2\x1c.kontor.licensing.v1.SeatEndR\x03end\"q\n" +
+	"\vSeatRefused\x12\x18\n" +
+	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x18\n" +
+	"\acompany\x18\x02 \x01(\tR\acompany\x12\x18\n" +
+	"\aproduct\x18\x03 \x01(\tR\aproduct\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\x05R\x05limit\"L\n" +
+	"\x0fSeatsRecovering\x129\n" +
+	"\n" +
+	"until_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime*d\n" +
+	"\aSeatEnd\x12\x18\n" +
+	"\x14SEAT_END_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11SEAT_END_RELEASED\x10\x01\x12\x14\n" +
+	"\x10SEAT_END_EXPIRED\x10\x02\x12\x12\n" +
+	"\x0eSEAT_END_TAKEN\x10\x03B\xd2\x01\n" +
 	"\x17com.kontor.licensing.v1B\vEventsProtoP\x01Z<kontor.internal/proto/gen/go/kontor/licensing/v1;licensingv1\xa2\x02\x03KLX\xaa\x02\x13Kontor.Licensing.V1\xca\x02\x13Kontor\\Licensing\\V1\xe2\x02\x1fKontor\\Licensing\\V1\\GPBMetadata\xea\x02\x15Kontor::Licensing::V1b\x06proto3"
 
 var (
@@ -530,37 +910,45 @@ func file_kontor_licensing_v1_events_proto_rawDescGZIP() []byte {
 	return file_kontor_licensing_v1_events_proto_rawDescData
 }
 
-var file_kontor_licensing_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_kontor_licensing_v1_events_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_kontor_licensing_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_kontor_licensing_v1_events_proto_goTypes = []any{
-	(*ContractCreated)(nil),       // 0: kontor.licensing.v1.ContractCreated
-	(*ContractAccepted)(nil),      // 1: kontor.licensing.v1.ContractAccepted
-	(*ContractSuperseded)(nil),    // 2: kontor.licensing.v1.ContractSuperseded
-	(*LicenceStarted)(nil),        // 3: kontor.licensing.v1.LicenceStarted
-	(*LicenceUpdated)(nil),        // 4: kontor.licensing.v1.LicenceUpdated
-	(*LicenceEnded)(nil),          // 5: kontor.licensing.v1.LicenceEnded
-	(*TrialEnding)(nil),           // 6: kontor.licensing.v1.TrialEnding
-	(*TrialEnded)(nil),            // 7: kontor.licensing.v1.TrialEnded
-	(*Contract)(nil),              // 8: kontor.licensing.v1.Contract
-	(*Licence)(nil),               // 9: kontor.licensing.v1.Licence
-	(*LicenceChange)(nil),         // 10: kontor.licensing.v1.LicenceChange
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(SeatEnd)(0),                  // 0: kontor.licensing.v1.SeatEnd
+	(*ContractCreated)(nil),       // 1: kontor.licensing.v1.ContractCreated
+	(*ContractAccepted)(nil),      // 2: kontor.licensing.v1.ContractAccepted
+	(*ContractSuperseded)(nil),    // 3: kontor.licensing.v1.ContractSuperseded
+	(*LicenceStarted)(nil),        // 4: kontor.licensing.v1.LicenceStarted
+	(*LicenceUpdated)(nil),        // 5: kontor.licensing.v1.LicenceUpdated
+	(*LicenceEnded)(nil),          // 6: kontor.licensing.v1.LicenceEnded
+	(*TrialEnding)(nil),           // 7: kontor.licensing.v1.TrialEnding
+	(*TrialEnded)(nil),            // 8: kontor.licensing.v1.TrialEnded
+	(*SeatClaimed)(nil),           // 9: kontor.licensing.v1.SeatClaimed
+	(*SeatEnded)(nil),             // 10: kontor.licensing.v1.SeatEnded
+	(*SeatRefused)(nil),           // 11: kontor.licensing.v1.SeatRefused
+	(*SeatsRecovering)(nil),       // 12: kontor.licensing.v1.SeatsRecovering
+	(*Contract)(nil),              // 13: kontor.licensing.v1.Contract
+	(*Licence)(nil),               // 14: kontor.licensing.v1.Licence
+	(*LicenceChange)(nil),         // 15: kontor.licensing.v1.LicenceChange
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
 }
 var file_kontor_licensing_v1_events_proto_depIdxs = []int32{
-	8,  // 0: kontor.licensing.v1.ContractCreated.contract:type_name -> kontor.licensing.v1.Contract
-	8,  // 1: kontor.licensing.v1.ContractAccepted.contract:type_name -> kontor.licensing.v1.Contract
-	8,  // 2: kontor.licensing.v1.ContractSuperseded.contract:type_name -> kontor.licensing.v1.Contract
-	9,  // 3: kontor.licensing.v1.LicenceStarted.licence:type_name -> kontor.licensing.v1.Licence
-	9,  // 4: kontor.licensing.v1.LicenceUpdated.licence:type_name -> kontor.licensing.v1.Licence
-	10, // 5: kontor.licensing.v1.LicenceUpdated.changes:type_name -> kontor.licensing.v1.LicenceChange
-	9,  // 6: kontor.licensing.v1.LicenceEnded.licence:type_name -> kontor.licensing.v1.Licence
-	9,  // 7: kontor.licensing.v1.TrialEnding.licence:type_name -> kontor.licensing.v1.Licence
-	9,  // 8: kontor.licensing.v1.TrialEnded.licence:type_name -> kontor.licensing.v1.Licence
-	11, // 9: kontor.licensing.v1.TrialEnded.end_time:type_name -> google.protobuf.Timestamp
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	13, // 0: kontor.licensing.v1.ContractCreated.contract:type_name -> kontor.licensing.v1.Contract
+	13, // 1: kontor.licensing.v1.ContractAccepted.contract:type_name -> kontor.licensing.v1.Contract
+	13, // 2: kontor.licensing.v1.ContractSuperseded.contract:type_name -> kontor.licensing.v1.Contract
+	14, // 3: kontor.licensing.v1.LicenceStarted.licence:type_name -> kontor.licensing.v1.Licence
+	14, // 4: kontor.licensing.v1.LicenceUpdated.licence:type_name -> kontor.licensing.v1.Licence
+	15, // 5: kontor.licensing.v1.LicenceUpdated.changes:type_name -> kontor.licensing.v1.LicenceChange
+	14, // 6: kontor.licensing.v1.LicenceEnded.licence:type_name -> kontor.licensing.v1.Licence
+	14, // 7: kontor.licensing.v1.TrialEnding.licence:type_name -> kontor.licensing.v1.Licence
+	14, // 8: kontor.licensing.v1.TrialEnded.licence:type_name -> kontor.licensing.v1.Licence
+	16, // 9: kontor.licensing.v1.TrialEnded.end_time:type_name -> google.protobuf.Timestamp
+	0,  // 10: kontor.licensing.v1.SeatEnded.end:type_name -> kontor.licensing.v1.SeatEnd
+	16, // 11: kontor.licensing.v1.SeatsRecovering.until_time:type_name -> google.protobuf.Timestamp
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_kontor_licensing_v1_events_proto_init() }
@@ -575,13 +963,14 @@ func file_kontor_licensing_v1_events_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kontor_licensing_v1_events_proto_rawDesc), len(file_kontor_licensing_v1_events_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   8,
+			NumEnums:      1,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_kontor_licensing_v1_events_proto_goTypes,
 		DependencyIndexes: file_kontor_licensing_v1_events_proto_depIdxs,
+		EnumInfos:         file_kontor_licensing_v1_events_proto_enumTypes,
 		MessageInfos:      file_kontor_licensing_v1_events_proto_msgTypes,
 	}.Build()
 	File_kontor_licensing_v1_events_proto = out.File
