@@ -5,7 +5,7 @@
 //
 //	kontor, err := client.Connect(client.Config{Address: "kontor.example:443"})
 //	session, err := kontor.SignIn(ctx, client.Credentials{Identifier: email, Password: password, Device: "Office PC"})
-//	seat, err := session.HoldSeat(ctx, client.SeatRequest{Licence: licence, Company: company, Product: "books", DeviceID: id})
+//	seat, err := session.HoldSeat(ctx, client.SeatRequest{Subscriber: subscriber, Company: company, Product: "books", DeviceID: id})
 //	books, err := session.OpenCompany(ctx, client.OpenRequest{Company: company, DataArea: "books", Seat: seat})
 //	err = books.InTx(ctx, func(tx pgx.Tx) error { … })
 //	select {

@@ -27,6 +27,7 @@ import (
 	"kontor.internal/client"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	identityv1 "kontor.internal/proto/gen/go/kontor/identity/v1"
+	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 )
 
@@ -57,6 +58,8 @@ type double struct {
 
 	states []*commonv1.Operation
 	drop   int // watches that break after their first state
+
+	seats seats
 }
 
 // start serves a double over TLS and connects to it.
@@ -71,6 +74,7 @@ func start(t *testing.T, d *double) *client.Client {
 	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(&tls.Config{Certificates: certified.TLS.Certificates, MinVersion: tls.VersionTLS13})))
 	identityv1.RegisterSessionServiceServer(server, d)
 	commonv1.RegisterOperationServiceServer(server, d)
+	licensingv1.RegisterSeatServiceServer(server, &d.seats)
 	tenancyv1.RegisterUploadServiceServer(server, d)
 	var served sync.WaitGroup
 	served.Go(func() { _ = server.Serve(listener) })
@@ -106,7 +110,7 @@ func signIn(t *testing.T, d *double) *client.Session {
 
 func refuse(code codes.Code, reason, text string, retry time.Duration) error {
 	details := []protoadapt.MessageV1{
-		&errdetails.ErrorInfo{Reason: reason, Domain: "kontor", Metadata: map[string]string{"limit": "2"}},
+		&errdetails.ErrorInfo{Reason: reason, Domain: "kontor", Metadata: map[string]string{"limit": "2", "holders": "Ieva"}},
 		&errdetails.LocalizedMessage{Locale: "lv", Message: text},
 	}
 	if retry > 0 {

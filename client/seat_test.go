@@ -1,0 +1,188 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"kontor.internal/client"
+	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
+)
+
+// seats is a double's only seat.
+type seats struct {
+	licensingv1.UnimplementedSeatServiceServer
+	lease int32 // seconds
+
+	mu       sync.Mutex
+	claims   int
+	renewals int
+	refusal  error
+	renewed  chan struct{}
+	released string
+}
+
+func (s *seats) ClaimSeat(context.Context, *licensingv1.ClaimSeatRequest) (*licensingv1.ClaimSeatResponse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.claims++
+	return &licensingv1.ClaimSeatResponse{
+		Seat: &licensingv1.Seat{Name: "subscribers/s/licences/l/seats/t"}, Token: "token-0", LeaseSeconds: s.lease,
+	}, s.refusal
+}
+
+func (s *seats) RenewSeat(context.Context, *licensingv1.RenewSeatRequest) (*licensingv1.RenewSeatResponse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.renewals++
+	if s.renewed != nil && s.refusal == nil {
+		close(s.renewed)
+		s.renewed = nil
+	}
+	return &licensingv1.RenewSeatResponse{Token: "token-1", LeaseSeconds: s.lease}, s.refusal
+}
+
+func (s *seats) ReleaseSeat(_ context.Context, r *licensingv1.ReleaseSeatRequest) (*licensingv1.ReleaseSeatResponse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.released = r.GetToken()
+	return &licensingv1.ReleaseSeatResponse{}, nil
+}
+
+func (s *seats) refuse(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refusal = err
+}
+
+func hold(t *testing.T, d *double) (*client.Seat, error) {
+	t.Helper()
+	return signIn(t, d).HoldSeat(t.Context(), client.SeatRequest{
+		Subscriber: "subscribers/s", Company: "subscribers/s/companies/c", Product: "books", DeviceID: "d",
+	})
+}
+
+func held(t *testing.T, d *double) *client.Seat {
+	t.Helper()
+	seat, err := hold(t, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := seat.Close(context.WithoutCancel(t.Context())); err != nil && !errors.Is(err, client.ErrSignedOut) {
+			t.Error(err)
+		}
+	})
+	return seat
+}
+
+func TestASeatIsRenewedAtAThirdOfItsLeaseAndReleasedOnce(t *testing.T) {
+	d := &double{seats: seats{lease: 1, renewed: make(chan struct{})}}
+	renewed := d.seats.renewed
+	began := time.Now()
+	seat := held(t, d)
+	<-renewed
+	if took := time.Since(began); took < 300*time.Millisecond || took > 900*time.Millisecond {
+		t.Errorf("a lease of 1 s was renewed after %s", took)
+	}
+	for range 2 {
+		if err := seat.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !errors.Is(seat.Err(), client.ErrReleased) || !strings.HasPrefix(d.seats.released, "token-") {
+		t.Errorf("it ended with %v, released %q", seat.Err(), d.seats.released)
+	}
+	<-seat.Lost()
+}
+
+func TestASeatThatWasTakenIsLostAtTheNextRenewalWithTheReason(t *testing.T) {
+	d := &double{seats: seats{lease: 1}}
+	seat := held(t, d)
+	d.seats.refuse(refuse(codes.FailedPrecondition, "SEAT_LOST", "Jūsu vieta vairs nav aizņemta", 0))
+	select {
+	case <-seat.Lost():
+	case <-time.After(5 * time.Second):
+		t.Fatal("the program was not told")
+	}
+	if client.Reason(seat.Err()) != "SEAT_LOST" {
+		t.Errorf("it ended with %v", seat.Err())
+	}
+	if err := seat.Close(t.Context()); err != nil || d.seats.released != "" {
+		t.Errorf("closing a lost seat released %q, %v", d.seats.released, err)
+	}
+}
+
+func TestARenewalThatDoesNotGetThroughIsRepeatedUntilTheLeaseIsOver(t *testing.T) {
+	d := &double{seats: seats{lease: 2}}
+	seat := held(t, d)
+	began := time.Now()
+	d.seats.refuse(status.Error(codes.DeadlineExceeded, "no answer"))
+	<-seat.Lost()
+	if took := time.Since(began); took < time.Second || took > 4*time.Second {
+		t.Errorf("a lease of 2 s was over after %s", took)
+	}
+	if !errors.Is(seat.Err(), client.ErrLeaseOver) || d.seats.renewals < 2 {
+		t.Errorf("%d tries, %v", d.seats.renewals, seat.Err())
+	}
+}
+
+func TestAShortDisturbanceLosesNoSeat(t *testing.T) {
+	d := &double{seats: seats{lease: 3, renewed: make(chan struct{})}}
+	renewed := d.seats.renewed
+	seat := held(t, d)
+	d.seats.refuse(status.Error(codes.Unavailable, "restarting"))
+	for {
+		d.seats.mu.Lock()
+		tried := d.seats.renewals > 0
+		d.seats.mu.Unlock()
+		if tried {
+			break
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+	d.seats.refuse(nil)
+	<-renewed
+	if seat.Err() != nil {
+		t.Error(seat.Err())
+	}
+}
+
+func TestASeatEndsWithItsSession(t *testing.T) {
+	d := &double{seats: seats{lease: 1}}
+	s := signIn(t, d)
+	seat, err := s.HoldSeat(t.Context(), client.SeatRequest{Subscriber: "subscribers/s", Company: "c", Product: "books", DeviceID: "d"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	<-seat.Lost()
+	if !errors.Is(seat.Err(), client.ErrSignedOut) {
+		t.Errorf("it ended with %v", seat.Err())
+	}
+	if err := seat.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWhenAllSeatsAreTakenTheErrorNamesLimitAndHolders(t *testing.T) {
+	d := &double{seats: seats{refusal: refuse(codes.ResourceExhausted, "SEATS_EXHAUSTED", "Strādā Ieva", 7*time.Second)}}
+	_, err := hold(t, d)
+	taken, ok := errors.AsType[*client.SeatsTakenError](err)
+	if !ok || taken.Limit != 2 || taken.InCompany || taken.Holders != "Ieva" || client.Reason(err) != "SEATS_EXHAUSTED" {
+		t.Errorf("got %#v", err)
+	}
+	if retry, ok := client.RetryAfter(err); !ok || retry != 7*time.Second {
+		t.Errorf("retry after %s", retry)
+	}
+	d = &double{seats: seats{refusal: refuse(codes.Unavailable, "SEATS_RECOVERING", "", 0)}}
+	if _, err := hold(t, d); client.Reason(err) != "SEATS_RECOVERING" || d.seats.claims < 2 {
+		t.Errorf("%d tries while seats recover: %v", d.seats.claims, err)
+	}
+}
