@@ -38,6 +38,8 @@ type house struct {
 	*servicetest.Suite
 	t      *testing.T
 	rights *rightsDouble
+	// environ are settings beside those that every test has.
+	environ []string
 }
 
 func setup(t *testing.T) *house {
@@ -57,7 +59,7 @@ func setup(t *testing.T) *house {
 func (h *house) build(ctx context.Context, common service.Config) (*service.Service, error) {
 	cfg := tenancy.Config{}
 	cluster, caFile := servertest.TLSPostgres(h.t)
-	err := config.Load(&cfg, config.Options{Environ: append(placeholders(),
+	err := config.Load(&cfg, config.Options{Environ: append(append(placeholders(), h.environ...),
 		"KONTOR_LINK_KEY="+strings.Repeat("l", 32), "KONTOR_SUBSCRIBER_CODE_KEY="+strings.Repeat("c", 32),
 		"KONTOR_FIRST_STAFF_TOKEN="+firstStaffToken, "KONTOR_REGIONS=eu-north,eu-west",
 		"KONTOR_KEY_ENCRYPTION_KEY="+strings.Repeat("k", 32), "KONTOR_DEFAULT_CLUSTER_HOST=127.0.0.1",

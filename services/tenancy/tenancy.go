@@ -35,6 +35,7 @@ type Config struct {
 	SubscriberCodeKey string `koanf:"subscriber_code_key" doc:"Key of the permutation that subscribers' codes come from, 32 bytes or more; the same for all copies, never to be changed." secret:"true" required:"true"`
 	FirstStaffToken   string `koanf:"first_staff_token" doc:"One-time token with which the first member of staff is made; empty for none." secret:"true"`
 	Clusters
+	Openings
 	Regions []string `koanf:"regions" doc:"Regions that data can be kept in; the first is a new subscriber's." default:"eu-north"`
 }
 

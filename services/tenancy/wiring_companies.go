@@ -19,6 +19,7 @@ import (
 	"kontor.internal/services/tenancy/internal/cluster"
 	"kontor.internal/services/tenancy/internal/company"
 	"kontor.internal/services/tenancy/internal/database"
+	"kontor.internal/services/tenancy/internal/opening"
 )
 
 // Clusters are the settings of where company databases lie.
@@ -72,6 +73,9 @@ func serveCompanies(ctx context.Context, s *service.Service, cfg Config, b books
 		provisioner.Close()
 		clusters.Close()
 		return nil
+	})
+	serveOpenings(s, cfg.Openings, opening.Deps{
+		NewID: deps.NewID, Clusters: clusters, Databases: provisioner, Kits: b.kits, Members: deps.Members, Rights: deps.Rights,
 	})
 	deps.Kits, deps.Provisioner, deps.Copies, deps.Operations = b.kits, provisioner, company.NoCopies{}, operations
 	maker := company.NewMaker(deps, s.Log)

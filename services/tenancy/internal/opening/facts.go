@@ -10,6 +10,7 @@ import (
 
 	"kontor.internal/kits/kit"
 	"kontor.internal/libs/failure"
+	"kontor.internal/libs/seattoken"
 	authv1 "kontor.internal/proto/gen/go/kontor/auth/v1"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	"kontor.internal/services/tenancy/internal/company"
@@ -51,9 +52,9 @@ type facts struct {
 
 // gather finds out all at once what takes a question to somebody else. What is wrong with the seat or the company is said
 // before what is wrong with rights.
-func (s *Sessions) gather(ctx context.Context, r Request, seat Seat) (facts, error) {
+func (s *Sessions) gather(ctx context.Context, r Request, seat seattoken.Claims) (facts, error) {
 	var (
-		f    = facts{seat: seat.Name, password: newPassword()}
+		f    = facts{seat: seat.Seat, password: newPassword()}
 		errs [5]error
 		all  sync.WaitGroup
 	)

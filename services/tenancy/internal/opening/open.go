@@ -26,11 +26,11 @@ const tries = 4
 // password is told only once the role is known to be this session's: an opener that dies in between leaves a session that
 // is ended when its lease ends, and a role whose password nobody knows.
 func (s *Sessions) Open(ctx context.Context, r Request) (*tenancyv1.OpenCompanyResponse, error) {
-	seat, err := s.d.Tokens.SeatOf(ctx, r.Token)
+	seat, err := s.seatOf(ctx, r.Token)
 	if err != nil {
 		return nil, err
 	}
-	if err := seat.check(r.Account, r.Subscriber, r.Company, now()); err != nil {
+	if err := checkSeat(seat, r, now()); err != nil {
 		return nil, err
 	}
 	f, err := s.gather(ctx, r, seat)

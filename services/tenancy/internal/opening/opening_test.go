@@ -12,6 +12,7 @@ import (
 	"kontor.internal/kits"
 	"kontor.internal/kits/kit"
 	"kontor.internal/libs/failure"
+	"kontor.internal/libs/seattoken"
 	authv1 "kontor.internal/proto/gen/go/kontor/auth/v1"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
@@ -103,21 +104,21 @@ func TestRolesComeToTheKitsPermissions(t *testing.T) {
 
 func TestASeatOpensOnlyForItsHolderInItsCompanyInItsTime(t *testing.T) {
 	account, subscriber, company, at := uuid.New(), uuid.New(), uuid.New(), time.Now()
-	good := Seat{Name: "s", Account: names.Account(account), Company: names.Company(subscriber, company), Expires: at.Add(time.Second)}
+	good := seattoken.Claims{Seat: "s", Account: names.Account(account), Company: names.Company(subscriber, company), Expires: at.Add(time.Second)}
 	for name, c := range map[string]struct {
-		change func(*Seat)
+		change func(*seattoken.Claims)
 		refuse bool
 	}{
-		"one's own":            {func(*Seat) {}, false},
-		"somebody else's":      {func(s *Seat) { s.Account = names.Account(uuid.New()) }, true},
-		"nobody's":             {func(s *Seat) { s.Account = "" }, true},
-		"another company's":    {func(s *Seat) { s.Company = names.Company(subscriber, uuid.New()) }, true},
-		"another subscriber's": {func(s *Seat) { s.Company = names.Company(uuid.New(), company) }, true},
-		"over":                 {func(s *Seat) { s.Expires = at }, true},
+		"one's own":            {func(*seattoken.Claims) {}, false},
+		"somebody else's":      {func(s *seattoken.Claims) { s.Account = names.Account(uuid.New()) }, true},
+		"nobody's":             {func(s *seattoken.Claims) { s.Account = "" }, true},
+		"another company's":    {func(s *seattoken.Claims) { s.Company = names.Company(subscriber, uuid.New()) }, true},
+		"another subscriber's": {func(s *seattoken.Claims) { s.Company = names.Company(uuid.New(), company) }, true},
+		"over":                 {func(s *seattoken.Claims) { s.Expires = at }, true},
 	} {
 		seat := good
 		c.change(&seat)
-		err := seat.check(account, subscriber, company, at)
+		err := checkSeat(seat, Request{Subscriber: subscriber, Company: company, Account: account}, at)
 		if (err != nil) != c.refuse || err != nil && failure.Reason(err) != commonv1.Reason_REASON_OPENING_SEAT_INVALID {
 			t.Errorf("%s: %v", name, err)
 		}

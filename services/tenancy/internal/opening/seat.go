@@ -2,57 +2,52 @@ package opening
 
 import (
 	"context"
+	"errors"
 	"time"
 
-	"github.com/google/uuid"
-
 	"kontor.internal/libs/failure"
+	"kontor.internal/libs/seattoken"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	"kontor.internal/services/tenancy/internal/names"
 )
 
-// Seat is what a seat's token says.
-type Seat struct {
-	// Name is `subscribers/S/licences/L/seats/T`.
-	Name    string
-	Account string
-	Company string
-	Expires time.Time
+// seatOf reads a seat's token. OPENING_SEAT_INVALID when licensing did not sign it.
+func (s *Sessions) seatOf(ctx context.Context, token string) (seattoken.Claims, error) {
+	seat, err := seattoken.Verify(ctx, s.d.Keys, token)
+	if errors.Is(err, seattoken.ErrInvalid) {
+		return seat, failure.New(commonv1.Reason_REASON_OPENING_SEAT_INVALID, "detail", "licensing did not sign it").Wrap(err)
+	}
+	if err != nil {
+		return seat, failure.New(commonv1.Reason_REASON_UNAVAILABLE, "part", "licensing").Wrap(err)
+	}
+	return seat, nil
 }
 
-// Tokens checks the signatures of seat tokens. SeatOf refuses with OPENING_SEAT_INVALID what licensing did not sign.
-type Tokens interface {
-	SeatOf(ctx context.Context, token string) (Seat, error)
-}
-
-// SeatInvalid is OPENING_SEAT_INVALID.
-func SeatInvalid(detail string) error {
-	return failure.New(commonv1.Reason_REASON_OPENING_SEAT_INVALID, "detail", detail)
-}
-
-// check refuses a seat that is not the caller's for this company now.
-func (s Seat) check(account, subscriber, company uuid.UUID, now time.Time) error {
+// checkSeat refuses a seat that is not the caller's for this company now.
+func checkSeat(seat seattoken.Claims, r Request, now time.Time) error {
+	var detail string
 	switch {
-	case s.Account != names.Account(account):
-		return SeatInvalid("it is somebody else's")
-	case s.Company != names.Company(subscriber, company):
-		return SeatInvalid("it was claimed for another company")
-	case !s.Expires.After(now):
-		return SeatInvalid("its time is over")
+	case seat.Account != names.Account(r.Account):
+		detail = "it is somebody else's"
+	case seat.Company != names.Company(r.Subscriber, r.Company):
+		detail = "it was claimed for another company"
+	case seat.Over(now):
+		detail = "its time is over"
 	default:
 		return nil
 	}
+	return failure.New(commonv1.Reason_REASON_OPENING_SEAT_INVALID, "detail", detail)
 }
 
 // leaseOf asks whether a seat that has a valid token is held now, and until when. A pool that can't tell, since it is
 // being recovered, lets the token's own time stand. OPENING_SEAT_ENDED when the seat is held no longer.
-func (s *Sessions) leaseOf(ctx context.Context, seat Seat) (time.Time, error) {
-	states, err := s.states(ctx, []string{seat.Name})
+func (s *Sessions) leaseOf(ctx context.Context, seat seattoken.Claims) (time.Time, error) {
+	states, err := s.states(ctx, []string{seat.Seat})
 	if err != nil {
 		return time.Time{}, err
 	}
-	switch state := states[seat.Name]; {
+	switch state := states[seat.Seat]; {
 	case state.GetUnknown():
 		return seat.Expires, nil
 	case !state.GetHeld():

@@ -11,6 +11,7 @@ import (
 
 	"kontor.internal/kits/kit"
 	"kontor.internal/libs/id"
+	"kontor.internal/libs/seattoken"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	"kontor.internal/services/tenancy/internal/cluster"
 	"kontor.internal/services/tenancy/internal/database"
@@ -39,8 +40,9 @@ type Deps struct {
 	People    *people.People
 	Rights    *rights.Rights
 	Licensing licensingv1.RightServiceClient
-	Tokens    Tokens
-	Limits    Limits
+	// Keys are what licensing signs seats with.
+	Keys   seattoken.Keys
+	Limits Limits
 }
 
 // Sessions opens company databases and ends what must not stay open. Any number of copies of the service do so at once.

@@ -3,11 +3,36 @@ package opening
 import (
 	"context"
 
+	"github.com/jackc/pgx/v5"
+
 	"kontor.internal/libs/clock"
 	"kontor.internal/libs/events"
+	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/tenancy/internal/names"
 )
+
+// SeatEvents ends the sessions of seats that are held no longer, once whichever copy of the service hears of it. A seat
+// belongs to one holding, so an event that comes late ends nobody else's.
+func (s *Sessions) SeatEvents() events.Consumer {
+	return events.Consumer{
+		Name: "tenancy-seats", Filters: []string{"kontor.licensing.seat.>"}, AcceptAnyFirst: true,
+		Handle: func(ctx context.Context, tx pgx.Tx, e events.Received) error {
+			var over licensingv1.SeatEnded
+			if !e.Is(&over) {
+				return nil
+			}
+			if err := e.Decode(&over); err != nil {
+				return err
+			}
+			some, err := endOfSeat(ctx, tx, over.GetSeat(), "", tenancyv1.SessionEnd_SESSION_END_SEAT)
+			if some {
+				s.wake()
+			}
+			return err
+		},
+	}
+}
 
 // Changes is what every copy of the service hears of changed rights and licences. Acting twice changes nothing, and what is
 // missed is found by reviews.
