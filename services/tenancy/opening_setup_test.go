@@ -68,6 +68,8 @@ type licensingDouble struct {
 	noWrite bool
 	noRead  bool
 	seats   int
+	asked   struct{ states, writes int }
+	changes time.Time
 }
 
 func newLicensing(t testing.TB, rights *rightsDouble) *licensingDouble {
@@ -88,12 +90,16 @@ func (d *licensingDouble) DecideRight(ctx context.Context, r *licensingv1.Decide
 	switch r.GetAction() {
 	case licensingv1.Action_ACTION_WRITE:
 		refused = d.noWrite
+		d.asked.writes++
 	case licensingv1.Action_ACTION_READ:
 		refused = d.noRead
 	default:
 		return d.rightsDouble.DecideRight(ctx, r)
 	}
 	decision := &licensingv1.Decision{Action: r.GetAction(), Allowed: !refused}
+	if !d.changes.IsZero() {
+		decision.ChangeTime = timestamppb.New(d.changes)
+	}
 	if refused {
 		decision.Conditions = []*licensingv1.Condition{{Key: "licence_valid", Text: "The trial ended on 23 December 2026.", Remedy: "subscribe"}}
 	}
@@ -109,6 +115,7 @@ func (d *licensingDouble) allowOnly(read, write bool) {
 func (d *licensingDouble) BatchGetSeatStates(_ context.Context, r *licensingv1.BatchGetSeatStatesRequest) (*licensingv1.BatchGetSeatStatesResponse, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.asked.states++
 	answer := &licensingv1.BatchGetSeatStatesResponse{}
 	for _, seat := range r.GetSeats() {
 		state := d.states[seat]
@@ -118,6 +125,25 @@ func (d *licensingDouble) BatchGetSeatStates(_ context.Context, r *licensingv1.B
 		answer.States = append(answer.States, state)
 	}
 	return answer, nil
+}
+
+// untilTime says when the answers become others by themselves.
+func (d *licensingDouble) untilTime(at time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.changes = at
+}
+
+func (d *licensingDouble) statesAsked() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.asked.states
+}
+
+func (d *licensingDouble) writesAsked() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.asked.writes
 }
 
 // hold says that a seat is held until then.
