@@ -29,6 +29,8 @@ func (c *Client) library(address func() string) (*client.Client, error) {
 	}
 	return client.Connect(client.Config{
 		Address: address(), Roots: roots, Language: language,
-		Dial: func(ctx context.Context, _ string) (net.Conn, error) { return c.dialer.DialContext(ctx, "tcp", address()) },
+		Dial: func(ctx context.Context, _ string) (net.Conn, error) {
+			return c.dialer.DialContext(ctx, "tcp", address())
+		},
 	})
 }
