@@ -48,7 +48,7 @@ func TestASeatOpensTheBooksForWhatOnesRightsComeTo(t *testing.T) {
 	if err == nil {
 		t.Error("catalogues are written without a right to them")
 	}
-	var issues, posts, account = false, true, ""
+	issues, posts, account := false, true, ""
 	must(t, conn.QueryRow(t.Context(), `SELECT has_table_privilege('books.invoices', 'INSERT'), has_table_privilege('books.journal_entries', 'INSERT'),
 		kontor_meta.acting_account()`).Scan(&issues, &posts, &account))
 	if !issues || posts || account != clerk.account {

@@ -35,7 +35,7 @@ func (s *Sessions) RunReconciler(ctx context.Context) error {
 		} else if ctx.Err() == nil {
 			s.d.Log.WarnContext(ctx, "leases can't be looked at; sessions stay as they are", "error", err)
 		}
-		if pause(ctx, reconcileEvery) != nil {
+		if !pause(ctx, reconcileEvery) {
 			return nil
 		}
 	}

@@ -37,7 +37,7 @@ func newServer(t *testing.T) server {
 	if c.Conn, err = pgx.Connect(t.Context(), c.dsn); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = c.Conn.Close(context.Background()) })
+	t.Cleanup(func() { _ = c.Close(context.Background()) })
 	return c
 }
 

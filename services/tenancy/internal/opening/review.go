@@ -37,7 +37,7 @@ func (s *Sessions) RunReviews(ctx context.Context, suite clock.Clock) error {
 		if err := s.review(ctx, scope{rights: n%rightsEvery == 0}, suite.Now()); err != nil && ctx.Err() == nil {
 			s.d.Log.WarnContext(ctx, "open sessions can't be reviewed; they stay as they are", "error", err)
 		}
-		if pause(ctx, reviewEvery) != nil {
+		if !pause(ctx, reviewEvery) {
 			return nil
 		}
 	}

@@ -51,8 +51,8 @@ func (s *Sessions) sweepUntilDone(ctx context.Context, concerns func(toSweep) bo
 		if left == 0 {
 			return nil // What went wrong does not concern the caller.
 		}
-		if late := pause(ctx, again); late != nil {
-			return fmt.Errorf("sweep ended sessions, %d left: %w", left, errors.Join(late, err))
+		if !pause(ctx, again) {
+			return fmt.Errorf("sweep ended sessions, %d left: %w", left, errors.Join(context.Cause(ctx), err))
 		}
 	}
 }
@@ -255,13 +255,14 @@ func (s *Sessions) wait(ctx context.Context, d time.Duration) (woken, over bool)
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) error {
+// pause waits, and returns false when ctx ends first.
+func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return false
 	case <-timer.C:
-		return nil
+		return true
 	}
 }
