@@ -169,6 +169,32 @@ const (
 	Reason_REASON_STAFF_CLAIMED Reason = 317
 	// The last member of staff can't be removed.
 	Reason_REASON_LAST_STAFF Reason = 318
+	// The bytes must begin where the upload ends: at `received_bytes`.
+	Reason_REASON_UPLOAD_OFFSET_MISMATCH Reason = 350
+	// The file is larger than `limit_bytes`: what was announced, or what the service takes.
+	Reason_REASON_UPLOAD_TOO_LARGE Reason = 351
+	// Only `received_bytes` of `size_bytes` have arrived.
+	Reason_REASON_UPLOAD_INCOMPLETE Reason = 352
+	// The bytes that arrived are not those that were announced; send the file anew.
+	Reason_REASON_UPLOAD_CHECKSUM_MISMATCH Reason = 353
+	// The file is no copy of a database; it is a `kind`.
+	Reason_REASON_COPY_KIND_UNKNOWN Reason = 354
+	// The copy can't be read to its end: it is cut off or was changed. `detail` says where it was found.
+	Reason_REASON_COPY_DAMAGED Reason = 355
+	// The copy was made by `version` of `product`; Kontor takes `newest`. Upgrade the program first.
+	Reason_REASON_COPY_RELEASE_OLDER Reason = 356
+	// The copy was made by `version` of `product`, which is newer than Kontor's `newest`.
+	Reason_REASON_COPY_RELEASE_NEWER Reason = 357
+	// The copy is of the product `product`, which Kontor does not take; it takes `known`.
+	Reason_REASON_COPY_PRODUCT_UNKNOWN Reason = 358
+	// The subscriber has `limit` uploads that no company was made of.
+	Reason_REASON_UPLOADS_FULL Reason = 359
+	// The upload takes no more bytes, or can't be used: it is `state`.
+	Reason_REASON_UPLOAD_STATE_UNFIT Reason = 360
+	// The copy lacks the table or column `missing`.
+	Reason_REASON_COPY_TABLE_MISSING Reason = 361
+	// The copy's rows break `rules` of the product.
+	Reason_REASON_COPY_RULES_BROKEN Reason = 362
 	// The company can't be worked with now; it is `state`.
 	Reason_REASON_COMPANY_NOT_READY Reason = 370
 	// The tax number is not one of its country's: `number`.
@@ -325,6 +351,19 @@ var (
 		316: "REASON_STAFF_TOKEN_WRONG",
 		317: "REASON_STAFF_CLAIMED",
 		318: "REASON_LAST_STAFF",
+		350: "REASON_UPLOAD_OFFSET_MISMATCH",
+		351: "REASON_UPLOAD_TOO_LARGE",
+		352: "REASON_UPLOAD_INCOMPLETE",
+		353: "REASON_UPLOAD_CHECKSUM_MISMATCH",
+		354: "REASON_COPY_KIND_UNKNOWN",
+		355: "REASON_COPY_DAMAGED",
+		356: "REASON_COPY_RELEASE_OLDER",
+		357: "REASON_COPY_RELEASE_NEWER",
+		358: "REASON_COPY_PRODUCT_UNKNOWN",
+		359: "REASON_UPLOADS_FULL",
+		360: "REASON_UPLOAD_STATE_UNFIT",
+		361: "REASON_COPY_TABLE_MISSING",
+		362: "REASON_COPY_RULES_BROKEN",
 		370: "REASON_COMPANY_NOT_READY",
 		371: "REASON_TAX_NUMBER_INVALID",
 		372: "REASON_ACTIVITY_UNKNOWN",
@@ -436,6 +475,19 @@ var (
 		"REASON_STAFF_TOKEN_WRONG":            316,
 		"REASON_STAFF_CLAIMED":                317,
 		"REASON_LAST_STAFF":                   318,
+		"REASON_UPLOAD_OFFSET_MISMATCH":       350,
+		"REASON_UPLOAD_TOO_LARGE":             351,
+		"REASON_UPLOAD_INCOMPLETE":            352,
+		"REASON_UPLOAD_CHECKSUM_MISMATCH":     353,
+		"REASON_COPY_KIND_UNKNOWN":            354,
+		"REASON_COPY_DAMAGED":                 355,
+		"REASON_COPY_RELEASE_OLDER":           356,
+		"REASON_COPY_RELEASE_NEWER":           357,
+		"REASON_COPY_PRODUCT_UNKNOWN":         358,
+		"REASON_UPLOADS_FULL":                 359,
+		"REASON_UPLOAD_STATE_UNFIT":           360,
+		"REASON_COPY_TABLE_MISSING":           361,
+		"REASON_COPY_RULES_BROKEN":            362,
 		"REASON_COMPANY_NOT_READY":            370,
 		"REASON_TAX_NUMBER_INVALID":           371,
 		"REASON_ACTIVITY_UNKNOWN":             372,
@@ -531,7 +583,7 @@ var File_kontor_common_v1_reason_proto protoreflect.FileDescriptor
 
 const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xe5\x1e\n" +
+	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xce\"\n" +
 	"\x06Reason\x12\x1c\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x1a\x04\xd0\xf3\x18\x02\x12\x19\n" +
 	"\x0fREASON_INTERNAL\x10\x01\x1a\x04\xd0\xf3\x18\r\x12!\n" +
@@ -602,7 +654,21 @@ const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\x18REASON_ACCOUNT_TECHNICAL\x10\xbb\x02\x1a\x04\xd0\xf3\x18\t\x12#\n" +
 	"\x18REASON_STAFF_TOKEN_WRONG\x10\xbc\x02\x1a\x04\xd0\xf3\x18\a\x12\x1f\n" +
 	"\x14REASON_STAFF_CLAIMED\x10\xbd\x02\x1a\x04\xd0\xf3\x18\t\x12\x1c\n" +
-	"\x11REASON_LAST_STAFF\x10\xbe\x02\x1a\x04\xd0\xf3\x18\t\x12#\n" +
+	"\x11REASON_LAST_STAFF\x10\xbe\x02\x1a\x04\xd0\xf3\x18\t\x12(\n" +
+	"\x1dREASON_UPLOAD_OFFSET_MISMATCH\x10\xde\x02\x1a\x04\xd0\xf3\x18\n" +
+	"\x12\"\n" +
+	"\x17REASON_UPLOAD_TOO_LARGE\x10\xdf\x02\x1a\x04\xd0\xf3\x18\x03\x12#\n" +
+	"\x18REASON_UPLOAD_INCOMPLETE\x10\xe0\x02\x1a\x04\xd0\xf3\x18\t\x12*\n" +
+	"\x1fREASON_UPLOAD_CHECKSUM_MISMATCH\x10\xe1\x02\x1a\x04\xd0\xf3\x18\t\x12#\n" +
+	"\x18REASON_COPY_KIND_UNKNOWN\x10\xe2\x02\x1a\x04\xd0\xf3\x18\t\x12\x1e\n" +
+	"\x13REASON_COPY_DAMAGED\x10\xe3\x02\x1a\x04\xd0\xf3\x18\t\x12$\n" +
+	"\x19REASON_COPY_RELEASE_OLDER\x10\xe4\x02\x1a\x04\xd0\xf3\x18\t\x12$\n" +
+	"\x19REASON_COPY_RELEASE_NEWER\x10\xe5\x02\x1a\x04\xd0\xf3\x18\t\x12&\n" +
+	"\x1bREASON_COPY_PRODUCT_UNKNOWN\x10\xe6\x02\x1a\x04\xd0\xf3\x18\t\x12\x1e\n" +
+	"\x13REASON_UPLOADS_FULL\x10\xe7\x02\x1a\x04\xd0\xf3\x18\b\x12$\n" +
+	"\x19REASON_UPLOAD_STATE_UNFIT\x10\xe8\x02\x1a\x04\xd0\xf3\x18\t\x12$\n" +
+	"\x19REASON_COPY_TABLE_MISSING\x10\xe9\x02\x1a\x04\xd0\xf3\x18\t\x12#\n" +
+	"\x18REASON_COPY_RULES_BROKEN\x10\xea\x02\x1a\x04\xd0\xf3\x18\t\x12#\n" +
 	"\x18REASON_COMPANY_NOT_READY\x10\xf2\x02\x1a\x04\xd0\xf3\x18\t\x12$\n" +
 	"\x19REASON_TAX_NUMBER_INVALID\x10\xf3\x02\x1a\x04\xd0\xf3\x18\x03\x12\"\n" +
 	"\x17REASON_ACTIVITY_UNKNOWN\x10\xf4\x02\x1a\x04\xd0\xf3\x18\x03\x12\x1d\n" +
