@@ -47,3 +47,6 @@ DELETE FROM upload WHERE id = $1 AND state < 4;
 
 -- name: KnownObjects :many
 SELECT object_id FROM upload_part WHERE object_id = ANY (sqlc.arg(objects)::uuid[]);
+
+-- name: LockAny :one
+SELECT * FROM upload WHERE id = $1 FOR UPDATE;

@@ -315,6 +315,32 @@ func (q *Queries) ListParts(ctx context.Context, uploadID uuid.UUID) ([]UploadPa
 	return items, nil
 }
 
+const lockAny = `-- name: LockAny :one
+SELECT id, subscriber_id, filename, size_bytes, sha256, received_bytes, state, product, edition, version, refusal, refusal_values, created, expires FROM upload WHERE id = $1 FOR UPDATE
+`
+
+func (q *Queries) LockAny(ctx context.Context, id uuid.UUID) (Upload, error) {
+	row := q.db.QueryRow(ctx, lockAny, id)
+	var i Upload
+	err := row.Scan(
+		&i.ID,
+		&i.SubscriberID,
+		&i.Filename,
+		&i.SizeBytes,
+		&i.Sha256,
+		&i.ReceivedBytes,
+		&i.State,
+		&i.Product,
+		&i.Edition,
+		&i.Version,
+		&i.Refusal,
+		&i.RefusalValues,
+		&i.Created,
+		&i.Expires,
+	)
+	return i, err
+}
+
 const lockUpload = `-- name: LockUpload :one
 SELECT id, subscriber_id, filename, size_bytes, sha256, received_bytes, state, product, edition, version, refusal, refusal_values, created, expires FROM upload WHERE id = $1 AND subscriber_id = $2 AND (state = 4 OR expires > $3) FOR UPDATE
 `
