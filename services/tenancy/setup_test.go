@@ -40,11 +40,13 @@ type house struct {
 	rights *rightsDouble
 	// environ are settings beside those that every test has.
 	environ []string
+	// objects is the folder of the object store.
+	objects string
 }
 
 func setup(t *testing.T) *house {
 	t.Helper()
-	h := &house{t: t, rights: &rightsDouble{limit: 1000}}
+	h := &house{t: t, rights: &rightsDouble{limit: 1000}, objects: t.TempDir()}
 	h.makeProvisioner()
 	h.Suite = servicetest.Start(t, servicetest.Options{
 		Name: "tenancy", Migrations: migrations.FS, Build: h.build,
@@ -64,7 +66,7 @@ func (h *house) build(ctx context.Context, common service.Config) (*service.Serv
 		"KONTOR_FIRST_STAFF_TOKEN="+firstStaffToken, "KONTOR_REGIONS=eu-north,eu-west",
 		"KONTOR_KEY_ENCRYPTION_KEY="+strings.Repeat("k", 32), "KONTOR_DEFAULT_CLUSTER_HOST=127.0.0.1",
 		fmt.Sprintf("KONTOR_DEFAULT_CLUSTER_PORT=%d", cluster.Port()), "KONTOR_DEFAULT_CLUSTER_PASSWORD="+provisionerPassword,
-		"KONTOR_DEFAULT_CLUSTER_CA_FILE="+caFile,
+		"KONTOR_DEFAULT_CLUSTER_CA_FILE="+caFile, "KONTOR_BLOB_URL=file://"+h.objects,
 	)})
 	if err != nil {
 		return nil, err

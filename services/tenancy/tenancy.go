@@ -36,6 +36,7 @@ type Config struct {
 	FirstStaffToken   string `koanf:"first_staff_token" doc:"One-time token with which the first member of staff is made; empty for none." secret:"true"`
 	Clusters
 	Openings
+	Copies
 	Regions []string `koanf:"regions" doc:"Regions that data can be kept in; the first is a new subscriber's." default:"eu-north"`
 }
 

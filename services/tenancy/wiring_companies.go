@@ -77,7 +77,11 @@ func serveCompanies(ctx context.Context, s *service.Service, cfg Config, b books
 	serveOpenings(s, cfg.Openings, opening.Deps{
 		NewID: deps.NewID, Clusters: clusters, Databases: provisioner, Kits: b.kits, Members: deps.Members, Rights: deps.Rights,
 	})
-	deps.Kits, deps.Provisioner, deps.Copies, deps.Operations = b.kits, provisioner, company.NoCopies{}, operations
+	uploads, err := serveUploads(ctx, s, cfg.Copies, deps, b.kits)
+	if err != nil {
+		return nil, err
+	}
+	deps.Kits, deps.Provisioner, deps.Copies, deps.Operations = b.kits, provisioner, uploads, operations
 	maker := company.NewMaker(deps, s.Log)
 
 	tenancyv1.RegisterClusterServiceServer(s.GRPC(), cluster.NewServer(cluster.ServerDeps{
@@ -88,5 +92,6 @@ func serveCompanies(ctx context.Context, s *service.Service, cfg Config, b books
 	commonv1.RegisterOperationServiceServer(s.GRPC(), operation.NewServer(s.DB, s.Authorizer()))
 	works := operation.Deps{Pool: s.DB, Store: operations, Texts: s.Texts, Log: s.Log, Service: s.Name}
 	operation.Register(workers, works, maker.Works())
-	return append(operation.Periodic(works), maker.Periodic(), provisioner.Periodic()), nil
+	timers := append(operation.Periodic(works), uploads.Periodic()...)
+	return append(timers, maker.Periodic(), provisioner.Periodic()), nil
 }

@@ -28,6 +28,7 @@ func tenancySettings(h *House) map[string]string {
 		"subscriber_code_key": h.secret("subscriber-code"),
 		"first_staff_token":   h.secret("first-staff"),
 		"key_encryption_key":  h.secret("tenancy-kek"),
+		"blob_url":            "file://" + h.objects(),
 
 		"default_cluster_host":     clusterHost,
 		"default_cluster_port":     clusterPort,

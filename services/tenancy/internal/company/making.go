@@ -33,6 +33,8 @@ type Copy struct {
 	Upload  uuid.UUID
 	Product string
 	Version kit.Version
+	// Size is the archive's, in bytes.
+	Size int64
 }
 
 // Copies are the uploads that books are filled from.
@@ -252,26 +254,4 @@ func (m *Maker) endIfOver(ctx context.Context, c Company) error {
 		return err
 	}
 	return m.fail(ctx, c, operation.ErrCancelled)
-}
-
-// NoCopies stands where uploads are not served: there is none.
-type NoCopies struct{}
-
-// Get finds none.
-func (NoCopies) Get(_ context.Context, owner, upload uuid.UUID) (Copy, error) {
-	return Copy{}, failure.NotFound(names.Upload(owner, upload))
-}
-
-// Use finds none.
-func (n NoCopies) Use(ctx context.Context, _ pgx.Tx, owner, upload uuid.UUID) (Copy, error) {
-	return n.Get(ctx, owner, upload)
-}
-
-// Release has nothing to give back.
-func (NoCopies) Release(context.Context, pgx.Tx, uuid.UUID, uuid.UUID) error { return nil }
-
-// Load has nothing to load.
-func (n NoCopies) Load(ctx context.Context, c Copy, _ *pgx.Conn, _ *kit.Kit, _ func(done, total int64)) error {
-	_, err := n.Get(ctx, uuid.Nil, c.Upload)
-	return err
 }

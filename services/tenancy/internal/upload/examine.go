@@ -118,7 +118,9 @@ type refusedError struct {
 }
 
 // Error is for the log.
-func (e *refusedError) Error() string { return fmt.Sprintf("upload refused: %v: %v", e.reason, e.cause) }
+func (e *refusedError) Error() string {
+	return fmt.Sprintf("upload refused: %v: %v", e.reason, e.cause)
+}
 
 func refuse(reason commonv1.Reason, cause error, pairs ...string) error {
 	values := map[string]string{}

@@ -16,7 +16,9 @@ import (
 // objects is the folder of all uploads in the object store.
 const objects = "uploads/"
 
-func objectKey(upload, object uuid.UUID) string { return objects + upload.String() + "/" + object.String() }
+func objectKey(upload, object uuid.UUID) string {
+	return objects + upload.String() + "/" + object.String()
+}
 
 // Opener gives an upload's bytes from the start.
 func (s *Uploads) Opener(upload uuid.UUID) pgrestore.Open { return opener(s.d, upload) }
