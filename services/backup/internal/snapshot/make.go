@@ -1,0 +1,257 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"kontor.internal/libs/blob"
+	"kontor.internal/libs/failure"
+	"kontor.internal/libs/postgres"
+	backupv1 "kontor.internal/proto/gen/go/kontor/backup/v1"
+	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
+	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
+	"kontor.internal/services/backup/internal/archive"
+	"kontor.internal/services/backup/internal/names"
+	"kontor.internal/services/backup/internal/pgtool"
+	"kontor.internal/services/backup/internal/snapshot/snapshotdb"
+)
+
+// order says which snapshot to make. The same id ordered again gives the same snapshot.
+type order struct {
+	of      names.Company
+	id      uuid.UUID
+	origin  backupv1.SnapshotOrigin
+	creator string
+	// progress hears how many bytes of the archive are written.
+	progress func(ctx context.Context, done int64)
+}
+
+// attempt is one try at an order.
+type attempt struct {
+	order
+	claim  uuid.UUID
+	region string
+	key    string
+	moment time.Time
+}
+
+// made is what an attempt came to.
+type made struct {
+	size, stored int64
+	sha256       []byte
+	areas        []byte
+}
+
+// make makes a snapshot whole or leaves nothing.
+func (e *Engine) make(ctx context.Context, o order) (*backupv1.Snapshot, error) {
+	if done, err := e.find(ctx, o.of, o.id); err == nil {
+		return toProto(done) // Made, but the attempt died before it could say so.
+	} else if !has(err, commonv1.Reason_REASON_NOT_FOUND) {
+		return nil, err
+	}
+	a, err := e.claim(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	alive, stop := keepAlive(ctx, func(ctx context.Context) error {
+		rows, err := e.db().KeepClaim(ctx, snapshotdb.KeepClaimParams{ID: a.id, Claim: a.claim})
+		if err == nil && rows == 0 {
+			return errTaken
+		}
+		return err
+	})
+	defer stop()
+	m, err := e.dump(alive, a)
+	if err == nil {
+		var s *backupv1.Snapshot
+		if s, err = e.finish(alive, a, m); err == nil {
+			return s, nil
+		}
+	}
+	return nil, e.undo(alive, a, err)
+}
+
+// claim writes the row that names the object before there is one. Of two at once, one gets it.
+func (e *Engine) claim(ctx context.Context, o order) (attempt, error) {
+	region, err := e.see(ctx, o.of)
+	if err != nil {
+		return attempt{}, err
+	}
+	a := attempt{order: o, claim: e.IDs(), region: region, moment: e.Clock.Now()}
+	a.key = region + "/" + o.of.Subscriber.String() + "/" + o.of.ID.String() + "/" + o.id.String() + "." + a.claim.String()
+	var lost []string
+	err = postgres.InTx(ctx, e.DB, func(tx pgx.Tx) error {
+		q := snapshotdb.New(tx)
+		if lost, err = q.DropLost(ctx, snapshotdb.DropLostParams{ID: o.id, Company: o.of.ID}); err != nil {
+			return err
+		}
+		return constraints.Translate(q.ClaimSnapshot(ctx, snapshotdb.ClaimSnapshotParams{
+			ID: o.id, Company: o.of.ID, Subscriber: o.of.Subscriber, Region: region, Origin: int32(o.origin), Creator: o.creator,
+			Claim: a.claim, ObjectKey: a.key, CreateTime: a.moment,
+		}), "company", o.of.Name())
+	})
+	if err != nil {
+		return attempt{}, constraints.Translate(err)
+	}
+	for _, key := range lost {
+		if err := e.remove(ctx, key); err != nil {
+			e.Log.WarnContext(ctx, "a lost snapshot's object stays until it is swept", "key", key, "err", err)
+		}
+	}
+	return a, nil
+}
+
+// dump writes the encrypted archive, durable when it returns.
+func (e *Engine) dump(ctx context.Context, a attempt) (m made, err error) {
+	key, err := e.Keys.GetOrMake(ctx, a.region, a.of.ID)
+	if err != nil {
+		return m, err
+	}
+	opened, err := e.Databases.OpenForDump(ctx, &tenancyv1.OpenForDumpRequest{Company: a.of.Name()})
+	if err != nil {
+		return m, err
+	}
+	if m.areas, err = areasJSON(opened.GetDataAreas()); err != nil {
+		return m, err
+	}
+	if err := pgtool.Reach(ctx, opened.GetLogin()); err != nil {
+		return m, err
+	}
+	writing, abort := context.WithCancel(ctx) // A writer whose context ended stores nothing.
+	defer abort()
+	object, err := e.Objects.NewWriter(writing, a.key, nil)
+	if err != nil {
+		return m, blob.Translate(err, a.key)
+	}
+	err = e.encrypt(ctx, a, key, opened.GetLogin(), object, &m)
+	if err != nil {
+		abort()
+		return m, errors.Join(err, ignore(object.Close()))
+	}
+	if err := object.Close(); err != nil {
+		return m, blob.Translate(err, a.key)
+	}
+	return m, blob.Translate(e.Objects.Sync(ctx, a.key), a.key)
+}
+
+// ignore is for closing what was aborted: it fails on purpose.
+func ignore(error) error { return nil }
+
+func (e *Engine) encrypt(ctx context.Context, a attempt, key []byte, login *tenancyv1.DatabaseLogin, to io.Writer, m *made) error {
+	w, err := archive.NewWriter(to, key, archive.ID{Company: a.of.ID, Snapshot: a.id})
+	if err != nil {
+		return err
+	}
+	var failed *pgtool.Error
+	if err := e.Tools.Dump(ctx, login, &reporting{to: w, say: func(n int64) { a.progress(ctx, n) }}); errors.As(err, &failed) {
+		return failure.New(commonv1.Reason_REASON_SNAPSHOT_NOT_MADE, "detail", failed.Program).Wrap(err)
+	} else if err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return blob.Translate(err, a.key)
+	}
+	m.size, m.stored, m.sha256 = w.Size(), w.Stored(), w.SHA256()
+	return nil
+}
+
+// finish makes the snapshot one that can be restored, and tells.
+func (e *Engine) finish(ctx context.Context, a attempt, m made) (s *backupv1.Snapshot, err error) {
+	err = postgres.InTx(ctx, e.DB, func(tx pgx.Tx) error {
+		q := snapshotdb.New(tx)
+		rows, err := q.FinishSnapshot(ctx, snapshotdb.FinishSnapshotParams{
+			ID: a.id, Claim: a.claim, SizeBytes: m.size, StoredBytes: m.stored, Sha256: m.sha256, DataAreas: m.areas, CreateTime: a.moment,
+		})
+		if err != nil {
+			return err
+		}
+		if rows == 0 {
+			return errTaken
+		}
+		done, err := q.GetSnapshot(ctx, snapshotdb.GetSnapshotParams{ID: a.id, Company: a.of.ID, Subscriber: a.of.Subscriber})
+		if err != nil {
+			return err
+		}
+		if s, err = toProto(done); err != nil {
+			return err
+		}
+		return e.succeeded(ctx, tx, a, s)
+	})
+	return s, constraints.Translate(err)
+}
+
+func (e *Engine) succeeded(ctx context.Context, tx pgx.Tx, a attempt, s *backupv1.Snapshot) error {
+	q := snapshotdb.New(tx)
+	before, err := q.LockCompany(ctx, a.of.ID)
+	if err != nil {
+		return err
+	}
+	if err := q.NoteSuccess(ctx, snapshotdb.NoteSuccessParams{
+		ID: a.of.ID, Snapshot: a.id, LastTime: a.moment, NextTime: e.Rules.Next(a.of.ID, e.Clock.Now()),
+	}); err != nil {
+		return err
+	}
+	if err := e.tell(ctx, tx, a.of, "snapshot.created", &backupv1.SnapshotCreated{Snapshot: s}); err != nil || !before.Late {
+		return err
+	}
+	return e.tell(ctx, tx, a.of, "company.recovered", &backupv1.CompanyRecovered{Company: a.of.Name(), Snapshot: s})
+}
+
+// undo leaves nothing of an attempt. What was cancelled, or stopped with the
+// service, is no failure of the company's.
+func (e *Engine) undo(ctx context.Context, a attempt, failed error) error {
+	if ctx.Err() != nil {
+		failed = errors.Join(context.Cause(ctx), failed)
+	}
+	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleaning)
+	defer cancel()
+	err := e.remove(clean, a.key)
+	err = errors.Join(err, postgres.InTx(clean, e.DB, func(tx pgx.Tx) error {
+		q := snapshotdb.New(tx)
+		if err := q.DropClaim(clean, snapshotdb.DropClaimParams{ID: a.id, Claim: a.claim}); err != nil || ctx.Err() != nil || errors.Is(failed, errTaken) {
+			return err
+		}
+		return e.failed(clean, tx, a.of, a.origin, failed)
+	}))
+	if err != nil {
+		e.Log.WarnContext(ctx, "what is left of a snapshot stays until it is swept", "snapshot", a.of.Snapshot(a.id), "err", err)
+	}
+	return failed
+}
+
+// failed notes that a company has no new snapshot, and when it is tried again.
+func (e *Engine) failed(ctx context.Context, tx pgx.Tx, of names.Company, origin backupv1.SnapshotOrigin, why error) error {
+	q := snapshotdb.New(tx)
+	c, err := q.LockCompany(ctx, of.ID)
+	if err != nil {
+		return err
+	}
+	reason := reasonName(why)
+	next := c.NextTime
+	if origin == backupv1.SnapshotOrigin_SNAPSHOT_ORIGIN_SCHEDULED {
+		next = e.Rules.Retry(e.Clock.Now(), int(c.Failures)+1)
+	}
+	if err := q.NoteFailure(ctx, snapshotdb.NoteFailureParams{ID: of.ID, FailureReason: reason, NextTime: next}); err != nil {
+		return err
+	}
+	return e.tell(ctx, tx, of, "snapshot.failed", &backupv1.SnapshotFailed{Company: of.Name(), Origin: origin, Reason: reason})
+}
+
+// reporting tells how much went through.
+type reporting struct {
+	to   io.Writer
+	say  func(done int64)
+	done int64
+}
+
+func (r *reporting) Write(p []byte) (int, error) {
+	n, err := r.to.Write(p)
+	r.done += int64(n)
+	r.say(r.done)
+	return n, err
+}

@@ -1,0 +1,116 @@
+package snapshot
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"kontor.internal/libs/blob"
+	"kontor.internal/libs/failure"
+	"kontor.internal/libs/postgres"
+	backupv1 "kontor.internal/proto/gen/go/kontor/backup/v1"
+	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
+	"kontor.internal/services/backup/internal/archive"
+	"kontor.internal/services/backup/internal/keys"
+	"kontor.internal/services/backup/internal/pgtool"
+	"kontor.internal/services/backup/internal/snapshot/snapshotdb"
+)
+
+// reasonName is a reason without its prefix, as events and schedules tell it.
+func reasonName(err error) string { return strings.TrimPrefix(failure.From(err).Reason().String(), "REASON_") }
+
+// open reads a snapshot's archive from an offset on.
+func (e *Engine) open(ctx context.Context, r row, offset int64) (*archive.Reader, error) {
+	key, err := e.Keys.Get(ctx, r.Region, r.Company)
+	if err != nil {
+		return nil, err
+	}
+	source := func(offset int64) (io.ReadCloser, error) {
+		from, err := e.Objects.NewRangeReader(ctx, r.ObjectKey, offset, -1, nil)
+		if err != nil {
+			return nil, blob.Translate(err, companyOf(r).Snapshot(r.ID))
+		}
+		return from, nil
+	}
+	return archive.Open(source, r.StoredBytes, key, archive.ID{Company: r.Company, Snapshot: r.ID}, offset)
+}
+
+var errUnreadable = errors.New("snapshot: pg_restore can't read the archive")
+
+// damage says what is wrong with an archive; empty when the error is no fault of the archive's.
+func damage(err error) string {
+	switch {
+	case errors.Is(err, archive.ErrTruncated):
+		return "truncated"
+	case errors.Is(err, archive.ErrAltered):
+		return "altered"
+	case errors.Is(err, keys.ErrGone), has(err, commonv1.Reason_REASON_NOT_FOUND):
+		return "missing"
+	case errors.Is(err, errUnreadable):
+		return "unreadable"
+	}
+	return ""
+}
+
+// damaged turns what is wrong with an archive into its typed error.
+func damaged(err error) error {
+	if detail := damage(err); detail != "" {
+		return failure.New(commonv1.Reason_REASON_SNAPSHOT_DAMAGED, "detail", detail).Wrap(err)
+	}
+	return err
+}
+
+// check reads an archive whole.
+func (e *Engine) check(ctx context.Context, r row, progress func(done int64)) (err error) {
+	from, err := e.open(ctx, r, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, from.Close()) }()
+	sum := sha256.New()
+	count := &reporting{to: sum, say: progress}
+	var failed *pgtool.Error
+	if err := e.Tools.Contents(ctx, io.TeeReader(from, count)); errors.As(err, &failed) {
+		return errors.Join(errUnreadable, err)
+	} else if err != nil {
+		return err
+	}
+	if count.done != r.SizeBytes || !bytes.Equal(sum.Sum(nil), r.Sha256) {
+		return archive.ErrAltered
+	}
+	return nil
+}
+
+// verify notes on a snapshot whether it can be read.
+func (e *Engine) verify(ctx context.Context, r row, progress func(done int64)) (*backupv1.Snapshot, error) {
+	err := e.check(ctx, r, progress)
+	found := damage(err)
+	if err != nil && found == "" {
+		return nil, err
+	}
+	return e.noteVerified(ctx, r, found)
+}
+
+func (e *Engine) noteVerified(ctx context.Context, r row, found string) (s *backupv1.Snapshot, err error) {
+	now := e.Clock.Now()
+	r.VerifyState, r.VerifyTime, r.VerifyFailure = int32(backupv1.VerifyState_VERIFY_STATE_GOOD), &now, found
+	if found != "" {
+		r.VerifyState = int32(backupv1.VerifyState_VERIFY_STATE_DAMAGED)
+	}
+	if s, err = toProto(r); err != nil {
+		return nil, err
+	}
+	return s, postgres.InTx(ctx, e.DB, func(tx pgx.Tx) error {
+		if err := snapshotdb.New(tx).NoteVerified(ctx, snapshotdb.NoteVerifiedParams{
+			ID: r.ID, VerifyState: r.VerifyState, VerifyTime: r.VerifyTime, VerifyFailure: found,
+		}); err != nil {
+			return err
+		}
+		return e.tell(ctx, tx, companyOf(r), "snapshot.verified", &backupv1.SnapshotVerified{Snapshot: s})
+	})
+}
