@@ -1,0 +1,276 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"kontor.internal/libs/failure"
+	"kontor.internal/libs/id"
+	"kontor.internal/libs/idempotency"
+	"kontor.internal/libs/operation"
+	"kontor.internal/libs/paging"
+	"kontor.internal/libs/postgres"
+	authv1 "kontor.internal/proto/gen/go/kontor/auth/v1"
+	backupv1 "kontor.internal/proto/gen/go/kontor/backup/v1"
+	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
+	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
+	"kontor.internal/services/backup/internal/archive"
+	"kontor.internal/services/backup/internal/names"
+	"kontor.internal/services/backup/internal/snapshot/snapshotdb"
+)
+
+// Server answers SnapshotService.
+type Server struct {
+	backupv1.UnimplementedSnapshotServiceServer
+	engine *Engine
+}
+
+// NewServer returns a server.
+func NewServer(e *Engine) *Server { return &Server{engine: e} }
+
+// start begins an operation on a company, once a request id.
+func start[Req idempotency.Request, Resp proto.Message](
+	ctx context.Context, e *Engine, of names.Company, kind string, req Req, answer func(*commonv1.Operation) Resp,
+) (Resp, error) {
+	return idempotency.Create(ctx, e.DB, req, func(ctx context.Context, tx pgx.Tx) (Resp, error) {
+		begun, err := e.Operations.Start(ctx, tx, operation.Request{
+			Subscriber: of.SubscriberName(), Kind: kind, Permission: authv1.Permission_PERMISSION_SNAPSHOTS_MANAGE, Scope: of.Name(), Input: req,
+		})
+		if err != nil {
+			var none Resp
+			return none, err
+		}
+		return answer(begun), nil
+	})
+}
+
+// operationID is the UUID in an operation's name: what its work is known by.
+func operationID(name string) (uuid.UUID, error) {
+	_, own, _ := strings.Cut(name, "/operations/backup-")
+	return id.Parse(own)
+}
+
+// CreateSnapshot begins a snapshot.
+func (s *Server) CreateSnapshot(ctx context.Context, req *backupv1.CreateSnapshotRequest) (*backupv1.CreateSnapshotResponse, error) {
+	of, err := names.ParseCompany(req.GetParent())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.engine.require(ctx, of, licensingv1.Action_ACTION_BACKUP); err != nil {
+		return nil, err
+	}
+	if _, err := s.engine.see(ctx, of); err != nil {
+		return nil, err
+	}
+	return start(ctx, s.engine, of, kindCreate, req, func(o *commonv1.Operation) *backupv1.CreateSnapshotResponse {
+		return &backupv1.CreateSnapshotResponse{Operation: o}
+	})
+}
+
+// VerifySnapshot begins reading a snapshot back.
+func (s *Server) VerifySnapshot(ctx context.Context, req *backupv1.VerifySnapshotRequest) (*backupv1.VerifySnapshotResponse, error) {
+	r, err := s.named(ctx, req.GetName())
+	if err != nil {
+		return nil, err
+	}
+	return start(ctx, s.engine, companyOf(r), kindVerify, req, func(o *commonv1.Operation) *backupv1.VerifySnapshotResponse {
+		return &backupv1.VerifySnapshotResponse{Operation: o}
+	})
+}
+
+// RestoreSnapshot begins a restore. It stays possible for as long as the data is kept.
+func (s *Server) RestoreSnapshot(ctx context.Context, req *backupv1.RestoreSnapshotRequest) (*backupv1.RestoreSnapshotResponse, error) {
+	r, err := s.named(ctx, req.GetName())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.engine.require(ctx, companyOf(r), licensingv1.Action_ACTION_READ); err != nil {
+		return nil, err
+	}
+	return start(ctx, s.engine, companyOf(r), kindRestore, req, func(o *commonv1.Operation) *backupv1.RestoreSnapshotResponse {
+		return &backupv1.RestoreSnapshotResponse{Operation: o}
+	})
+}
+
+// CompareRestoredCopy begins a comparison.
+func (s *Server) CompareRestoredCopy(ctx context.Context, req *backupv1.CompareRestoredCopyRequest) (*backupv1.CompareRestoredCopyResponse, error) {
+	of, restored, err := names.ParseRestoredCopy(req.GetName())
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.engine.standing(ctx, of, restored); err != nil {
+		return nil, err
+	}
+	return start(ctx, s.engine, of, kindCompare, req, func(o *commonv1.Operation) *backupv1.CompareRestoredCopyResponse {
+		return &backupv1.CompareRestoredCopyResponse{Operation: o}
+	})
+}
+
+func (s *Server) named(ctx context.Context, name string) (row, error) {
+	of, snapshot, err := names.ParseSnapshot(name)
+	if err != nil {
+		return row{}, err
+	}
+	return s.engine.find(ctx, of, snapshot)
+}
+
+// GetSnapshot answers one snapshot.
+func (s *Server) GetSnapshot(ctx context.Context, req *backupv1.GetSnapshotRequest) (*backupv1.GetSnapshotResponse, error) {
+	r, err := s.named(ctx, req.GetName())
+	if err != nil {
+		return nil, err
+	}
+	found, err := toProto(r)
+	return &backupv1.GetSnapshotResponse{Snapshot: found}, err
+}
+
+// cursor is the last snapshot shown.
+type cursor struct {
+	Time *time.Time `json:"t"`
+	ID   uuid.UUID  `json:"i"`
+}
+
+// ListSnapshots lists a company's snapshots, newest first.
+func (s *Server) ListSnapshots(ctx context.Context, req *backupv1.ListSnapshotsRequest) (*backupv1.ListSnapshotsResponse, error) {
+	of, err := names.ParseCompany(req.GetParent())
+	if err != nil {
+		return nil, err
+	}
+	var after cursor
+	page, err := s.engine.Pages.Start(backupv1.SnapshotService_ListSnapshots_FullMethodName, req, &after)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.engine.db().ListSnapshots(ctx, snapshotdb.ListSnapshotsParams{
+		Company: of.ID, Subscriber: of.Subscriber, BeforeTime: after.Time, BeforeID: after.ID, Most: int32(page.Limit()),
+	})
+	if err != nil {
+		return nil, constraints.Translate(err)
+	}
+	shown, next, err := paging.Finish(page, rows, func(r snapshotdb.ListSnapshotsRow) any { return cursor{Time: &r.CreateTime, ID: r.ID} })
+	if err != nil {
+		return nil, err
+	}
+	answer := &backupv1.ListSnapshotsResponse{NextPageToken: next}
+	for _, r := range shown {
+		one, err := toProto(row(r))
+		if err != nil {
+			return nil, err
+		}
+		answer.Snapshots = append(answer.Snapshots, one)
+	}
+	return answer, nil
+}
+
+// GetBackupSchedule answers how a company's snapshots are doing.
+func (s *Server) GetBackupSchedule(ctx context.Context, req *backupv1.GetBackupScheduleRequest) (*backupv1.GetBackupScheduleResponse, error) {
+	of, err := names.ParseSchedule(req.GetName())
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.engine.see(ctx, of); err != nil { // A company is known here before its first turn.
+		return nil, err
+	}
+	c, err := s.engine.db().GetCompany(ctx, snapshotdb.GetCompanyParams{ID: of.ID, Subscriber: of.Subscriber})
+	if err != nil {
+		return nil, postgres.NotFound(err, req.GetName())
+	}
+	return &backupv1.GetBackupScheduleResponse{BackupSchedule: s.engine.scheduleProto(of, c)}, nil
+}
+
+func (e *Engine) scheduleProto(of names.Company, c snapshotdb.Company) *backupv1.BackupSchedule {
+	now := e.Clock.Now()
+	out := &backupv1.BackupSchedule{
+		Name: of.Schedule(), IntervalSeconds: int64(e.Rules.Interval / time.Second), Paused: c.Paused,
+		Late: !c.Paused && lateSince(c).Before(e.Rules.LateBefore(now)), FailureReason: c.FailureReason, Failures: c.Failures,
+	}
+	if !c.Paused {
+		out.NextRunTime = timestamppb.New(c.NextTime)
+	}
+	if c.LastSnapshot != nil {
+		out.LastSnapshot, out.LastSnapshotTime = of.Snapshot(*c.LastSnapshot), timestamppb.New(*c.LastTime)
+		out.AgeSeconds = max(int64(now.Sub(*c.LastTime)/time.Second), 0)
+	}
+	return out
+}
+
+const (
+	contentType = "application/octet-stream"
+	pieceBytes  = 256 << 10
+)
+
+// DownloadSnapshot streams a part of a snapshot's archive, decrypted.
+func (s *Server) DownloadSnapshot(req *backupv1.DownloadSnapshotRequest, stream grpc.ServerStreamingServer[backupv1.DownloadSnapshotResponse]) (err error) {
+	ctx := stream.Context()
+	r, err := s.named(ctx, req.GetName())
+	if err != nil {
+		return err
+	}
+	if err := s.engine.require(ctx, companyOf(r), licensingv1.Action_ACTION_EXPORT); err != nil {
+		return err
+	}
+	if req.GetOffset() > r.SizeBytes {
+		return failure.Invalid("offset", "lies behind the end of the file")
+	}
+	from, err := s.engine.open(ctx, r, req.GetOffset())
+	if err != nil {
+		return damaged(err)
+	}
+	defer func() { err = errors.Join(err, from.Close()) }()
+	if err := s.engine.exported(ctx, r, req); err != nil {
+		return err
+	}
+	info := &commonv1.FileInfo{Filename: filename(r), ContentType: contentType, SizeBytes: r.SizeBytes, Sha256: r.Sha256}
+	if err := stream.Send(&backupv1.DownloadSnapshotResponse{Info: info}); err != nil {
+		return err
+	}
+	return send(stream, from, min(cmpOr(req.GetLength(), r.SizeBytes), r.SizeBytes-req.GetOffset()))
+}
+
+func cmpOr(length, whole int64) int64 {
+	if length == 0 {
+		return whole
+	}
+	return length
+}
+
+func filename(r row) string { return "books-" + r.CreateTime.UTC().Format("20060102-150405") + ".dump" }
+
+func send(stream grpc.ServerStreamingServer[backupv1.DownloadSnapshotResponse], from *archive.Reader, length int64) error {
+	left := io.LimitReader(from, length)
+	for piece := make([]byte, pieceBytes); ; {
+		n, err := io.ReadFull(left, piece)
+		if n > 0 {
+			if err := stream.Send(&backupv1.DownloadSnapshotResponse{Data: piece[:n]}); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return nil
+		case err != nil:
+			return damaged(err)
+		}
+	}
+}
+
+// exported announces that data leaves, before it does.
+func (e *Engine) exported(ctx context.Context, r row, req *backupv1.DownloadSnapshotRequest) error {
+	told, err := toProto(r)
+	if err != nil {
+		return err
+	}
+	return constraints.Translate(postgres.InTx(ctx, e.DB, func(tx pgx.Tx) error {
+		return e.tell(ctx, tx, companyOf(r), "snapshot.exported",
+			&backupv1.SnapshotExported{Snapshot: told, Offset: req.GetOffset(), Length: req.GetLength()})
+	}))
+}

@@ -1,0 +1,269 @@
+package snapshot
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	gcblob "gocloud.dev/blob"
+
+	"kontor.internal/libs/events"
+	"kontor.internal/libs/jobs"
+	"kontor.internal/libs/postgres"
+	backupv1 "kontor.internal/proto/gen/go/kontor/backup/v1"
+	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
+	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
+	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
+	"kontor.internal/services/backup/internal/names"
+	"kontor.internal/services/backup/internal/snapshot/snapshotdb"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// Queue is where scheduled snapshots wait; its limit is how many are made at once.
+const Queue = "scheduled"
+
+// orphanAge is how old an object without a row must be to be swept: no attempt lasts that long.
+const orphanAge = 24 * time.Hour
+
+// turn is one company's scheduled snapshot.
+type turn struct {
+	Subscriber uuid.UUID `json:"subscriber"`
+	Company    uuid.UUID `json:"company"`
+	Due        time.Time `json:"due"`
+}
+
+// Kind of the job.
+func (turn) Kind() string { return "scheduled_snapshot" }
+
+// InsertOpts: what failed comes again by the schedule, not by River.
+func (turn) InsertOpts() river.InsertOpts { return river.InsertOpts{Queue: Queue, MaxAttempts: 1} }
+
+type turnWorker struct {
+	river.WorkerDefaults[turn]
+	engine *Engine
+}
+
+// Timeout: a copy takes as long as it takes.
+func (*turnWorker) Timeout(*river.Job[turn]) time.Duration { return -1 }
+
+// Work makes one company's scheduled snapshot.
+func (w *turnWorker) Work(ctx context.Context, job *river.Job[turn]) error {
+	return w.engine.takeTurn(ctx, job.Args)
+}
+
+// AddWorkers adds the schedule's worker.
+func (e *Engine) AddWorkers(workers *river.Workers) { river.AddWorker(workers, &turnWorker{engine: e}) }
+
+// UseJobs gives the schedule the client that its turns are queued with; the
+// client needs the workers first.
+func (e *Engine) UseJobs(client *jobs.Client) { e.jobs = client }
+
+// Periodic are the schedule's timers.
+func (e *Engine) Periodic(check, scan time.Duration) []jobs.Periodic {
+	return []jobs.Periodic{
+		{Name: "queue-snapshots", Every: check, AtStart: true, Run: e.queueDue},
+		{Name: "late-snapshots", Every: check, AtStart: true, Run: e.tellLate},
+		{Name: "scan-companies", Every: scan, AtStart: true, Run: e.scan},
+		{Name: "sweep-attempts", Every: time.Minute, Run: e.sweepAttempts},
+		{Name: "sweep-restores", Every: time.Minute, Run: e.sweepRestores},
+		{Name: "sweep-objects", Every: time.Hour, Run: e.sweepObjects},
+	}
+}
+
+// Companies hears of companies as soon as they are ready.
+func (e *Engine) Companies() events.Consumer {
+	return events.Consumer{
+		Name: "backup-companies", Filters: []string{"kontor.tenancy.company.>"}, AcceptAnyFirst: true,
+		Handle: func(ctx context.Context, _ pgx.Tx, r events.Received) error {
+			var ready tenancyv1.CompanyReady
+			if !r.Is(&ready) {
+				return nil
+			}
+			if err := r.Decode(&ready); err != nil {
+				return err
+			}
+			return e.noteCompany(ctx, ready.GetCompany())
+		},
+	}
+}
+
+func (e *Engine) noteCompany(ctx context.Context, c *tenancyv1.Company) error {
+	of, err := names.ParseCompany(c.GetName())
+	if err != nil {
+		return err
+	}
+	return e.note(ctx, of, c.GetRegion())
+}
+
+// scan makes sure that no company is missed, whatever became of the events.
+func (e *Engine) scan(ctx context.Context) error {
+	for token := ""; ; {
+		page, err := e.Directory.ScanCompanies(ctx, &tenancyv1.ScanCompaniesRequest{PageSize: 1000, PageToken: token})
+		if err != nil {
+			return err
+		}
+		for _, c := range page.GetCompanies() {
+			if err := e.noteCompany(ctx, c); err != nil {
+				return err
+			}
+		}
+		if token = page.GetNextPageToken(); token == "" {
+			return nil
+		}
+	}
+}
+
+// queueDue queues the companies whose turn has come, those without a copy and
+// with the oldest first. A queued company comes again if its job is lost.
+func (e *Engine) queueDue(ctx context.Context) error {
+	now := e.Clock.Now()
+	due, err := e.db().DueCompanies(ctx, snapshotdb.DueCompaniesParams{Now: now, Most: int32(e.AtOnce)})
+	if err != nil {
+		return constraints.Translate(err)
+	}
+	for _, c := range due {
+		err := postgres.InTx(ctx, e.DB, func(tx pgx.Tx) error {
+			again := snapshotdb.PostponeParams{ID: c.ID, NextTime: e.Rules.Retry(now, 5)}
+			if err := snapshotdb.New(tx).Postpone(ctx, again); err != nil {
+				return err
+			}
+			return e.jobs.InsertTx(ctx, tx, turn{Subscriber: c.Subscriber, Company: c.ID, Due: c.NextTime}, nil)
+		})
+		if err != nil {
+			return constraints.Translate(err)
+		}
+	}
+	return nil
+}
+
+// takeTurn makes a scheduled snapshot, or notes why there is none.
+func (e *Engine) takeTurn(ctx context.Context, t turn) error {
+	of := names.Company{Subscriber: t.Subscriber, ID: t.Company}
+	c, err := e.db().GetCompany(ctx, snapshotdb.GetCompanyParams{ID: of.ID, Subscriber: of.Subscriber})
+	if err != nil {
+		return constraints.Translate(err)
+	}
+	now := e.Clock.Now()
+	if c.LastTime != nil && !c.LastTime.Before(t.Due) {
+		return e.postpone(ctx, of, now) // Somebody made one meanwhile.
+	}
+	err = e.require(ctx, of, licensingv1.Action_ACTION_BACKUP)
+	if has(err, commonv1.Reason_REASON_RIGHT_MISSING) {
+		return constraints.Translate(e.db().Pause(ctx, snapshotdb.PauseParams{ID: of.ID, NextTime: e.Rules.Next(of.ID, now)}))
+	}
+	if err == nil {
+		err = constraints.Translate(e.db().Unpause(ctx, snapshotdb.UnpauseParams{ID: of.ID, PausedUntil: &now}))
+	}
+	if err != nil {
+		return e.noteFailed(ctx, of, err)
+	}
+	_, err = e.make(ctx, order{
+		of: of, id: e.IDs(), origin: backupv1.SnapshotOrigin_SNAPSHOT_ORIGIN_SCHEDULED, progress: func(context.Context, int64) {},
+	})
+	if err != nil && ctx.Err() == nil {
+		e.Log.WarnContext(ctx, "a scheduled snapshot was not made", "company", of.Name(), "err", err)
+	}
+	return nil // The schedule brings it again.
+}
+
+func (e *Engine) postpone(ctx context.Context, of names.Company, now time.Time) error {
+	return constraints.Translate(e.db().Postpone(ctx, snapshotdb.PostponeParams{ID: of.ID, NextTime: e.Rules.Next(of.ID, now)}))
+}
+
+func (e *Engine) noteFailed(ctx context.Context, of names.Company, why error) error {
+	return constraints.Translate(postgres.InTx(ctx, e.DB, func(tx pgx.Tx) error {
+		return e.failed(ctx, tx, of, backupv1.SnapshotOrigin_SNAPSHOT_ORIGIN_SCHEDULED, why)
+	}))
+}
+
+// lateSince is what a company's lateness is counted from.
+func lateSince(c snapshotdb.Company) time.Time {
+	since := c.SeenTime
+	for _, t := range []*time.Time{c.LastTime, c.PausedUntil} {
+		if t != nil && t.After(since) {
+			since = *t
+		}
+	}
+	return since
+}
+
+// tellLate raises the alarm for companies whose last good snapshot is too old, once each.
+func (e *Engine) tellLate(ctx context.Context) error {
+	late, err := e.db().LatestBefore(ctx, e.Rules.LateBefore(e.Clock.Now()))
+	if err != nil {
+		return constraints.Translate(err)
+	}
+	for _, c := range late {
+		if err := e.markLate(ctx, c); err != nil {
+			return constraints.Translate(err)
+		}
+	}
+	return nil
+}
+
+func (e *Engine) markLate(ctx context.Context, c snapshotdb.Company) error {
+	of := names.Company{Subscriber: c.Subscriber, ID: c.ID}
+	var marked int64
+	err := postgres.InTx(ctx, e.DB, func(tx pgx.Tx) (err error) {
+		if marked, err = snapshotdb.New(tx).MarkLate(ctx, c.ID); err != nil || marked == 0 {
+			return err
+		}
+		told := &backupv1.CompanyLate{Company: of.Name(), Reason: c.FailureReason}
+		if c.LastTime != nil {
+			told.LastSnapshotTime = timestamppb.New(*c.LastTime)
+		}
+		return e.tell(ctx, tx, of, "company.late", told)
+	})
+	if err == nil && marked > 0 {
+		e.late.Add(ctx, 1)
+		e.Log.ErrorContext(ctx, "a company's last good snapshot is older than two intervals", "company", of.Name(), "reason", c.FailureReason)
+	}
+	return err
+}
+
+// sweepAttempts clears away what killed attempts have left.
+func (e *Engine) sweepAttempts(ctx context.Context) error {
+	left, err := e.db().DropDead(ctx)
+	if err != nil {
+		return constraints.Translate(err)
+	}
+	for _, key := range left {
+		if err := e.remove(ctx, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweepObjects deletes objects that no row names.
+func (e *Engine) sweepObjects(ctx context.Context) error {
+	before := time.Now().Add(-orphanAge) // The store's own time, not business time.
+	for token := gcblob.FirstPageToken; len(token) > 0; {
+		page, next, err := e.Objects.ListPage(ctx, token, 500, nil)
+		if err != nil {
+			return fmt.Errorf("snapshot: list objects: %w", err)
+		}
+		for _, o := range page {
+			if err := e.sweepObject(ctx, o, before); err != nil {
+				return err
+			}
+		}
+		token = next
+	}
+	return nil
+}
+
+func (e *Engine) sweepObject(ctx context.Context, o *gcblob.ListObject, before time.Time) error {
+	if o.ModTime.After(before) {
+		return nil
+	}
+	named, err := e.db().HasObject(ctx, o.Key)
+	if err != nil || named {
+		return constraints.Translate(err)
+	}
+	return e.remove(ctx, o.Key)
+}
