@@ -18,6 +18,7 @@ import (
 	"kontor.internal/services/tenancy/internal/member"
 	"kontor.internal/services/tenancy/internal/names"
 	"kontor.internal/services/tenancy/internal/subscriber"
+	"kontor.internal/services/tenancy/internal/scram"
 )
 
 // Request is what somebody wants to open.
@@ -54,7 +55,7 @@ type facts struct {
 // before what is wrong with rights.
 func (s *Sessions) gather(ctx context.Context, r Request, seat seattoken.Claims) (facts, error) {
 	var (
-		f    = facts{seat: seat.Seat, password: newPassword()}
+		f    = facts{seat: seat.Seat, password: scram.NewPassword()}
 		errs [5]error
 		all  sync.WaitGroup
 	)
@@ -66,7 +67,7 @@ func (s *Sessions) gather(ctx context.Context, r Request, seat seattoken.Claims)
 		}
 	})
 	all.Go(func() { f.held, errs[3] = s.heldBy(ctx, r.Subscriber, r.Company, r.Account) })
-	all.Go(func() { f.verifier, errs[4] = verifier(f.password) })
+	all.Go(func() { f.verifier, errs[4] = scram.Verifier(f.password) })
 	all.Wait()
 	for _, err := range errs {
 		if err != nil {

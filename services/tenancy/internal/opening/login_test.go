@@ -11,12 +11,13 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"kontor.internal/libs/servers/servertest"
+	"kontor.internal/services/tenancy/internal/scram"
 )
 
 // RFC 7677's own example.
 func TestVerifierOfThePublishedExample(t *testing.T) {
 	salt := []byte{0x5b, 0x6d, 0x99, 0x68, 0x9d, 0x12, 0x35, 0x8e, 0xec, 0xa0, 0x4b, 0x14, 0x12, 0x36, 0xfa, 0x81}
-	got, err := verifierOf("pencil", salt, 4096)
+	got, err := scram.VerifierOf("pencil", salt, 4096)
 	const want = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
 	if err != nil || got != want {
 		t.Errorf("%s, %v", got, err)
@@ -87,8 +88,8 @@ func (c server) memberships(role string) (groups []string) {
 
 func sample(t *testing.T, role string) (login, string) {
 	t.Helper()
-	password := newPassword()
-	kept, err := verifier(password)
+	password := scram.NewPassword()
+	kept, err := scram.Verifier(password)
 	if err != nil {
 		t.Fatal(err)
 	}

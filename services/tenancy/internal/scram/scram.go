@@ -1,4 +1,5 @@
-package opening
+// Package scram makes passwords of database logins, and what PostgreSQL keeps of them.
+package scram
 
 import (
 	"crypto/hmac"
@@ -15,20 +16,21 @@ const (
 	saltBytes  = 16
 )
 
-// newPassword is 130 random bits in letters and digits: SASLprep (RFC 4013) leaves such text as it is.
-func newPassword() string { return rand.Text() }
+// NewPassword is 130 random bits in letters and digits: SASLprep (RFC 4013) leaves such text as it is.
+func NewPassword() string { return rand.Text() }
 
-// verifier is what PostgreSQL keeps of a password (SCRAM-SHA-256, RFC 7677, in the form of RFC 5803). Made here, so that
+// Verifier is what PostgreSQL keeps of a password (SCRAM-SHA-256, RFC 7677, in the form of RFC 5803). Made here, so that
 // the password itself is in no statement and thus in no log of the server.
-func verifier(password string) (string, error) {
+func Verifier(password string) (string, error) {
 	salt := make([]byte, saltBytes)
 	if _, err := rand.Read(salt); err != nil {
 		return "", err
 	}
-	return verifierOf(password, salt, iterations)
+	return VerifierOf(password, salt, iterations)
 }
 
-func verifierOf(password string, salt []byte, iterations int) (string, error) {
+// VerifierOf is Verifier with a given salt and number of iterations.
+func VerifierOf(password string, salt []byte, iterations int) (string, error) {
 	salted, err := pbkdf2.Key(sha256.New, password, salt, iterations, sha256.Size)
 	if err != nil {
 		return "", fmt.Errorf("make a password's verifier: %w", err)
