@@ -51,13 +51,19 @@ func (l *Loader) Load(ctx context.Context, from Source, conn *pgx.Conn, k *kit.K
 		if err := k.BeginLoad(ctx, tx); err != nil {
 			return err
 		}
+		keys, err := liftReferences(ctx, tx, k)
+		if err != nil {
+			return err
+		}
 		into := filler{ctx: ctx, conn: tx.Conn().PgConn(), kit: k, counts: counts}
-		// Only Next's and Row's own bytes count: what pg_restore writes is read here to its end.
 		open := func(ctx context.Context) (io.ReadCloser, error) { return follow(ctx, from, progress) }
 		if err := l.restore.Run(ctx, open, into.fill, "--data-only", "--schema="+k.Area, "-f", "-"); err != nil {
 			return err
 		}
 		if err := into.complete(); err != nil {
+			return err
+		}
+		if err := keys.restore(ctx, tx); err != nil {
 			return err
 		}
 		return k.FinishLoad(ctx, tx)
@@ -169,11 +175,11 @@ func (f *filler) table(t kit.Table, columns []string, r *dump.Reader) error {
 
 // copyStatement is made of names that the kit lists only.
 func copyStatement(table string, columns []string) string {
-	quoted := make([]string, len(columns))
+	names := make([]string, len(columns))
 	for i, column := range columns {
-		quoted[i] = pgx.Identifier{column}.Sanitize()
+		names[i] = pgx.Identifier{column}.Sanitize()
 	}
-	return fmt.Sprintf("COPY %s (%s) FROM STDIN", pgx.Identifier(strings.SplitN(table, ".", 2)).Sanitize(), strings.Join(quoted, ", "))
+	return fmt.Sprintf("COPY %s (%s) FROM STDIN", quoted(table), strings.Join(names, ", "))
 }
 
 // complete refuses a copy that lacks one of the kit's tables.
