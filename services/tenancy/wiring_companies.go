@@ -20,6 +20,7 @@ import (
 	"kontor.internal/services/tenancy/internal/company"
 	"kontor.internal/services/tenancy/internal/database"
 	"kontor.internal/services/tenancy/internal/opening"
+	"kontor.internal/services/tenancy/internal/restore"
 )
 
 // Clusters are the settings of where company databases lie.
@@ -74,7 +75,7 @@ func serveCompanies(ctx context.Context, s *service.Service, cfg Config, b books
 		clusters.Close()
 		return nil
 	})
-	serveOpenings(s, cfg.Openings, opening.Deps{
+	sessions := serveOpenings(s, cfg.Openings, opening.Deps{
 		NewID: deps.NewID, Clusters: clusters, Databases: provisioner, Kits: b.kits, Members: deps.Members, Rights: deps.Rights,
 	})
 	uploads, err := serveUploads(ctx, s, cfg.Copies, deps, b.kits)
@@ -89,9 +90,13 @@ func serveCompanies(ctx context.Context, s *service.Service, cfg Config, b books
 		Known: func(region string) bool { return slices.Contains(cfg.Regions, region) },
 	}))
 	tenancyv1.RegisterCompanyServiceServer(s.GRPC(), company.NewServer(deps))
+	restores := restore.NewServer(restore.Deps{
+		DB: s.DB, Clock: deps.Clock, NewID: deps.NewID, Kits: b.kits, Clusters: clusters, Provisioner: provisioner, Sessions: sessions,
+	})
+	tenancyv1.RegisterCompanyDatabaseServiceServer(s.GRPC(), restores)
 	commonv1.RegisterOperationServiceServer(s.GRPC(), operation.NewServer(s.DB, s.Authorizer()))
 	works := operation.Deps{Pool: s.DB, Store: operations, Texts: s.Texts, Log: s.Log, Service: s.Name}
 	operation.Register(workers, works, maker.Works())
 	timers := append(operation.Periodic(works), uploads.Periodic()...)
-	return append(timers, maker.Periodic(), provisioner.Periodic()), nil
+	return append(timers, maker.Periodic(), provisioner.Periodic(), restores.Periodic()), nil
 }

@@ -133,3 +133,9 @@ func (t Titles) Titles(ctx context.Context, subscriber uuid.UUID, companies []uu
 func listCreating(ctx context.Context, db companydb.DBTX, limit int32) ([]Company, error) {
 	return fromRows(companydb.New(db).ListCreating(ctx, limit))
 }
+
+// TakeLive opens another database for a company from now on.
+func TakeLive(ctx context.Context, tx pgx.Tx, c Company, live uuid.UUID) (Company, error) {
+	c.Live = &live
+	return update(ctx, tx, c)
+}

@@ -83,6 +83,18 @@ func (p *Provisioner) Apply(ctx context.Context, d Database, k *kit.Kit, edition
 	})
 }
 
+// Grant gives the group roles what a kit says, in a database that was restored at the kit's release.
+func (p *Provisioner) Grant(ctx context.Context, d Database, k *kit.Kit) error {
+	admin, err := p.clusters.Admin(ctx, d.Cluster)
+	if err != nil {
+		return err
+	}
+	if err := k.CreateGroups(ctx, admin, d.Prefix); err != nil {
+		return err
+	}
+	return p.InDatabase(ctx, d, func(conn *pgx.Conn) error { return k.Grant(ctx, conn, d.Owner, d.Prefix) })
+}
+
 // InDatabase runs work on a connection into a database, acting as its owner. Connections are kept for a short while, so
 // that what comes again soon finds one open.
 func (p *Provisioner) InDatabase(ctx context.Context, d Database, work func(conn *pgx.Conn) error) error {

@@ -17,8 +17,8 @@ import (
 	"kontor.internal/services/tenancy/internal/database"
 	"kontor.internal/services/tenancy/internal/member"
 	"kontor.internal/services/tenancy/internal/names"
-	"kontor.internal/services/tenancy/internal/subscriber"
 	"kontor.internal/services/tenancy/internal/scram"
+	"kontor.internal/services/tenancy/internal/subscriber"
 )
 
 // Request is what somebody wants to open.
