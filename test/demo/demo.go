@@ -34,6 +34,12 @@ type Stage struct {
 	// owner registered in step 1 and owns subscriber.
 	owner      *harness.Person
 	subscriber string
+	// company was made of an uploaded copy in step 2.
+	company string
+	// users were prepared in step 3: Ieva, Jānis, Anna.
+	users []person
+	// licence is the trial's, with two seats from step 4 on.
+	licence string
 }
 
 // Run is a play of all steps.
@@ -131,7 +137,7 @@ func (s *Stage) document(name string) string { return filepath.Join(s.Documents,
 func Steps() []Step {
 	return []Step{
 		{"a visitor registers, says what they are, reads the contract and accepts it", register},
-		{"a copy made by an older release is refused, one by the newest is uploaded and becomes a company", nil},
+		{"a copy made by an older release is refused, one by the newest is uploaded and becomes a company", bringCompany},
 		{"three local users are mapped to e-mails, register and keep their rights", nil},
 		{"two seats: two work, the third waits; a closed or killed seat is free again", nil},
 		{"a seat is taken away: its database connection ends", nil},
