@@ -71,15 +71,27 @@ func count(t *testing.T, conn *pgx.Conn, table string) (n int) {
 	return n
 }
 
+// within runs work on a superuser's connection, which must not be there any more when the database is dropped.
+func (h *house) within(database string, work func(conn *pgx.Conn)) {
+	h.t.Helper()
+	server, _ := servertest.TLSPostgres(h.t)
+	conn, err := pgx.Connect(h.t.Context(), server.DSN(database))
+	must(h.t, err)
+	work(conn)
+	must(h.t, conn.Close(h.t.Context()))
+}
+
 func TestADroppedTableComesBackInThePlaceOfTheLiveDatabase(t *testing.T) {
 	h := setup(t)
 	owner, s := h.owner("ilze@liepa.example")
 	company, _ := owner.addCompany(newCompany(s.GetName()))
 	before := h.databaseOf(company.GetName())
-	accounts := count(t, h.cluster(before), "books.accounts")
-	file := h.dump(company.GetName())
-	_, err := h.cluster(before).Exec(t.Context(), "DROP TABLE books.accounts CASCADE")
-	must(t, err)
+	file, accounts := h.dump(company.GetName()), 0
+	h.within(before, func(conn *pgx.Conn) {
+		accounts = count(t, conn, "books.accounts")
+		_, err := conn.Exec(t.Context(), "DROP TABLE books.accounts CASCADE")
+		must(t, err)
+	})
 	told := h.Events("kontor.tenancy.company.>")
 
 	target := h.restore(company.GetName(), file, "operation-1", tenancyv1.RestoreMode_RESTORE_MODE_IN_PLACE)
@@ -87,9 +99,11 @@ func TestADroppedTableComesBackInThePlaceOfTheLiveDatabase(t *testing.T) {
 	if after == before {
 		t.Fatal("the restored database did not take the live one's place")
 	}
-	if got := count(t, h.cluster(after), "books.accounts"); got != accounts {
-		t.Errorf("%d accounts, want %d", got, accounts)
-	}
+	h.within(after, func(conn *pgx.Conn) {
+		if got := count(t, conn, "books.accounts"); got != accounts {
+			t.Errorf("%d accounts, want %d", got, accounts)
+		}
+	})
 	for e := servicetest.Next(t, told); !e.Is(&tenancyv1.CompanyRestored{}); e = servicetest.Next(t, told) {
 		t.Log(e.Message)
 	}
