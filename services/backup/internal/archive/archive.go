@@ -171,6 +171,7 @@ type Reader struct {
 	plain   []byte
 	segment int64
 	count   int64
+	tail    int // how long the last segment is, by the recorded size
 	skip    int
 }
 
@@ -190,6 +191,7 @@ func Open(source Source, stored int64, key []byte, id ID, offset int64) (*Reader
 	}
 	r := &Reader{head: head, buffer: make([]byte, sealed), count: count, segment: min(offset/SegmentBytes, count-1)}
 	r.skip = int(offset - r.segment*SegmentBytes)
+	r.tail = int(stored - int64(HeaderBytes) - (count-1)*sealed)
 	if r.aead, err = newAEAD(key, head); err != nil {
 		return nil, err
 	}
@@ -253,7 +255,7 @@ func (r *Reader) next() error {
 		return short(err)
 	}
 	if last {
-		if err := r.ends(); err != nil {
+		if err := r.ends(n); err != nil {
 			return err
 		}
 	}
@@ -269,8 +271,11 @@ func (r *Reader) next() error {
 	return nil
 }
 
-// ends checks that nothing follows the last segment.
-func (r *Reader) ends() error {
+// ends checks that the last segment is as long as recorded, and that nothing follows it.
+func (r *Reader) ends(length int) error {
+	if length != r.tail {
+		return ErrTruncated
+	}
 	if n, err := r.from.Read(make([]byte, 1)); n > 0 || (err != nil && !errors.Is(err, io.EOF)) {
 		return ErrTruncated
 	}

@@ -129,6 +129,9 @@ func (e *Engine) freshTarget(ctx context.Context, r *restoring) (_ *tenancyv1.Da
 	}
 	made, err := e.createTarget(ctx, r)
 	if err != nil {
+		if !unanswered(err) {
+			r.Attempt = 0 // Refused: there is no target to drop.
+		}
 		return nil, err
 	}
 	r.Target = made.GetTarget()
@@ -237,6 +240,11 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// unanswered says that another service gave no answer, so that it is unknown what it did.
+func unanswered(err error) bool {
+	return has(err, commonv1.Reason_REASON_DEADLINE_EXCEEDED) || has(err, commonv1.Reason_REASON_UNAVAILABLE)
+}
+
 // commitTries bounds how often tenancy is asked while it does not answer in time: it goes on with what it began.
 const commitTries = 40
 
@@ -245,7 +253,7 @@ func (e *Engine) commit(ctx context.Context, r *restoring) (err error) {
 	r.progress(ctx, r.from.SizeBytes, r.from.SizeBytes, "take_into_use", "Taking the restored books into use")
 	for range commitTries {
 		_, err = e.Databases.CommitRestoreTarget(ctx, &tenancyv1.CommitRestoreTargetRequest{Target: r.Target})
-		if !has(err, commonv1.Reason_REASON_DEADLINE_EXCEEDED) && !has(err, commonv1.Reason_REASON_UNAVAILABLE) {
+		if !unanswered(err) {
 			break
 		}
 		if err := wait(ctx, patience); err != nil {
@@ -311,7 +319,7 @@ func (e *Engine) restored(ctx context.Context, r *restoring) (proto.Message, err
 // into use is dropped only when tenancy said that it did not.
 func (e *Engine) abandon(ctx context.Context, r *restoring, failed error) error {
 	stopped := ctx.Err() != nil && !errors.Is(context.Cause(ctx), operation.ErrCancelled)
-	unsure := r.State == committing && (has(failed, commonv1.Reason_REASON_UNAVAILABLE) || has(failed, commonv1.Reason_REASON_DEADLINE_EXCEEDED) || ctx.Err() != nil)
+	unsure := r.State == committing && (unanswered(failed) || ctx.Err() != nil)
 	if stopped || unsure {
 		return failed
 	}

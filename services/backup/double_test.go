@@ -1,0 +1,260 @@
+package backup_test
+
+import (
+	"context"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"kontor.internal/libs/failure"
+	"kontor.internal/libs/id"
+	"kontor.internal/libs/servers"
+	"kontor.internal/libs/servers/servertest"
+	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
+	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
+	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
+)
+
+// target is a database to restore into.
+type target struct {
+	database, role string
+	company, key   string
+	mode           tenancyv1.RestoreMode
+	state          string // made, used, dropped
+}
+
+// tenancy is the double of tenancy: it really makes databases and logins.
+type tenancy struct {
+	tenancyv1.UnimplementedCompanyDatabaseServiceServer
+	tenancyv1.UnimplementedDirectoryServiceServer
+	t      *testing.T
+	server *servers.Postgres
+	ca     string
+
+	mu        sync.Mutex
+	companies map[string]*tenancyv1.Company
+	databases map[string]string // a company's live database
+	targets   map[string]*target
+	refuse    map[string]error // by method
+	opened    chan struct{}    // hears of each OpenForDump, when set
+	hold      chan struct{}    // OpenForDump waits for it, when set
+}
+
+func newTenancy(t *testing.T) *tenancy {
+	server, ca := servertest.TLSPostgres(t)
+	pem, err := os.ReadFile(ca)
+	require.NoError(t, err)
+	return &tenancy{
+		t: t, server: server, ca: string(pem), companies: map[string]*tenancyv1.Company{}, databases: map[string]string{},
+		targets: map[string]*target{}, refuse: map[string]error{},
+	}
+}
+
+// exec runs statements as the superuser.
+func (d *tenancy) exec(ctx context.Context, database string, statements ...string) error {
+	conn, err := pgx.Connect(ctx, d.server.DSN(database))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	for _, s := range statements {
+		if _, err := conn.Exec(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func random(prefix string) string { return prefix + strings.ReplaceAll(id.NewString(), "-", "")[12:] }
+
+// books are what a company's database holds at first.
+const books = `
+	CREATE SCHEMA books; CREATE SCHEMA kontor_meta;
+	CREATE TABLE books.partner (id integer CONSTRAINT partner_pk PRIMARY KEY, name text NOT NULL);
+	CREATE TABLE books.voucher (id integer PRIMARY KEY, partner integer REFERENCES books.partner (id), amount numeric(12,2), at timestamptz DEFAULT now(), scan bytea);
+	CREATE TABLE books.note (text text);
+	CREATE TABLE kontor_meta.release (area text PRIMARY KEY, version text);
+	INSERT INTO kontor_meta.release VALUES ('books', '1.4.0');
+	INSERT INTO books.partner SELECT n, 'Partneris Ņ ' || n FROM generate_series(1, 300) n;
+	INSERT INTO books.voucher SELECT n, n % 300 + 1, n * 1.10, now(), decode(repeat(md5(n::text), 40), 'hex') FROM generate_series(1, 3000) n;
+	INSERT INTO books.note VALUES ('one'), ('two'), ('two');
+	ALTER TABLE books.voucher ENABLE ROW LEVEL SECURITY;
+	CREATE POLICY open_years ON books.voucher USING (true);`
+
+// company makes a company with books.
+func (d *tenancy) company(subscriber string) string {
+	d.t.Helper()
+	name, database := subscriber+"/companies/"+id.NewString(), random("db_")
+	require.NoError(d.t, d.exec(d.t.Context(), "", "CREATE DATABASE "+database))
+	require.NoError(d.t, d.exec(d.t.Context(), database, books))
+	d.t.Cleanup(func() {
+		_ = d.exec(context.Background(), "", "DROP DATABASE IF EXISTS "+d.database(name)+" WITH (FORCE)")
+	})
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.databases[name] = database
+	d.companies[name] = &tenancyv1.Company{
+		Name: name, Title: "SIA Varavīksne", Region: "eu-north", State: tenancyv1.CompanyState_COMPANY_STATE_READY,
+		DataAreas: []*tenancyv1.DataArea{{Area: "books", Product: "books", Edition: "standard", Version: "1.4.0"}},
+	}
+	return name
+}
+
+func (d *tenancy) database(company string) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.databases[company]
+}
+
+// refuseWith lets a method fail until nil is given.
+func (d *tenancy) refuseWith(method string, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.refuse[method] = err
+}
+
+func (d *tenancy) refused(method string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.refuse[method]
+}
+
+// standing counts the targets that were not dropped.
+func (d *tenancy) standing() (n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, t := range d.targets {
+		if t.state != "dropped" {
+			n++
+		}
+	}
+	return n
+}
+
+func (d *tenancy) login(ctx context.Context, database, role, attributes string, after ...string) (*tenancyv1.DatabaseLogin, error) {
+	password := random("pw_")
+	err := d.exec(ctx, database, append([]string{"CREATE ROLE " + role + " LOGIN " + attributes + " PASSWORD '" + password + "'"}, after...)...)
+	return &tenancyv1.DatabaseLogin{
+		Host: "127.0.0.1", Port: int32(d.server.Port()), Database: database, User: role, Password: password, CaPem: d.ca,
+		ExpireTime: timestamppb.New(time.Now().Add(4 * time.Hour)),
+	}, err
+}
+
+func (d *tenancy) OpenForDump(ctx context.Context, r *tenancyv1.OpenForDumpRequest) (*tenancyv1.OpenForDumpResponse, error) {
+	if err := d.refused("OpenForDump"); err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	database, opened, hold, areas := d.databases[r.GetCompany()], d.opened, d.hold, d.companies[r.GetCompany()].GetDataAreas()
+	if r.GetTarget() != "" {
+		database = d.targets[r.GetTarget()].database
+	}
+	d.mu.Unlock()
+	if opened != nil {
+		opened <- struct{}{}
+		select {
+		case <-hold:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	role := random("dump_")
+	login, err := d.login(ctx, database, role, "BYPASSRLS", "GRANT pg_read_all_data TO "+role)
+	return &tenancyv1.OpenForDumpResponse{Login: login, DataAreas: areas}, err
+}
+
+func (d *tenancy) CreateRestoreTarget(ctx context.Context, r *tenancyv1.CreateRestoreTargetRequest) (*tenancyv1.CreateRestoreTargetResponse, error) {
+	if err := d.refused("CreateRestoreTarget"); err != nil {
+		return nil, err
+	}
+	made := &target{database: random("db_"), role: random("own_"), company: r.GetCompany(), key: r.GetKey(), mode: r.GetMode(), state: "made"}
+	login, err := d.login(ctx, "", made.role, "")
+	if err == nil {
+		err = d.exec(ctx, "", "CREATE DATABASE "+made.database+" OWNER "+made.role)
+	}
+	login.Database = made.database
+	name := "targets/" + id.NewString()
+	d.mu.Lock()
+	d.targets[name] = made
+	d.mu.Unlock()
+	d.t.Cleanup(func() { _ = d.exec(context.Background(), "", "DROP DATABASE IF EXISTS "+made.database+" WITH (FORCE)") })
+	return &tenancyv1.CreateRestoreTargetResponse{Target: name, Login: login}, err
+}
+
+func (d *tenancy) CommitRestoreTarget(_ context.Context, r *tenancyv1.CommitRestoreTargetRequest) (*tenancyv1.CommitRestoreTargetResponse, error) {
+	if err := d.refused("CommitRestoreTarget"); err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t := d.targets[r.GetTarget()]
+	if t.state == "dropped" {
+		return nil, failure.New(commonv1.Reason_REASON_RESTORE_TARGET_STATE, "state", "dropped")
+	}
+	t.state = "used"
+	if t.mode == tenancyv1.RestoreMode_RESTORE_MODE_IN_PLACE {
+		d.databases[t.company] = t.database
+	}
+	return &tenancyv1.CommitRestoreTargetResponse{Company: proto.CloneOf(d.companies[t.company])}, nil
+}
+
+func (d *tenancy) DropRestoreTarget(ctx context.Context, r *tenancyv1.DropRestoreTargetRequest) (*tenancyv1.DropRestoreTargetResponse, error) {
+	d.mu.Lock()
+	t := d.targets[r.GetTarget()]
+	t.state = "dropped"
+	d.mu.Unlock()
+	return &tenancyv1.DropRestoreTargetResponse{}, d.exec(ctx, "", "DROP DATABASE IF EXISTS "+t.database+" WITH (FORCE)")
+}
+
+func (d *tenancy) LookupCompany(_ context.Context, r *tenancyv1.LookupCompanyRequest) (*tenancyv1.LookupCompanyResponse, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if c, ok := d.companies[r.GetName()]; ok {
+		return &tenancyv1.LookupCompanyResponse{Company: proto.CloneOf(c)}, nil
+	}
+	return nil, failure.NotFound(r.GetName())
+}
+
+func (d *tenancy) ScanCompanies(context.Context, *tenancyv1.ScanCompaniesRequest) (*tenancyv1.ScanCompaniesResponse, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	answer := &tenancyv1.ScanCompaniesResponse{}
+	for _, c := range d.companies {
+		answer.Companies = append(answer.Companies, proto.CloneOf(c))
+	}
+	return answer, nil
+}
+
+// licensing is the double of licensing: it allows what is not refused.
+type licensing struct {
+	licensingv1.UnimplementedRightServiceServer
+	mu      sync.Mutex
+	refused map[licensingv1.Action]bool
+}
+
+func (l *licensing) refuse(actions ...licensingv1.Action) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refused = map[licensingv1.Action]bool{}
+	for _, a := range actions {
+		l.refused[a] = true
+	}
+}
+
+func (l *licensing) DecideRight(_ context.Context, r *licensingv1.DecideRightRequest) (*licensingv1.DecideRightResponse, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.refused[r.GetAction()] {
+		return &licensingv1.DecideRightResponse{Decision: &licensingv1.Decision{Conditions: []*licensingv1.Condition{
+			{Key: "licence_valid", Text: "The trial has ended.", Remedy: "subscribe"},
+		}}}, nil
+	}
+	return &licensingv1.DecideRightResponse{Decision: &licensingv1.Decision{Allowed: true}}, nil
+}
