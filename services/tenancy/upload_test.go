@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,9 +17,12 @@ import (
 
 	"google.golang.org/grpc/status"
 
+	"kontor.internal/libs/blob"
+	"kontor.internal/libs/clock"
 	"kontor.internal/libs/service/servicetest"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
+	"kontor.internal/services/tenancy/internal/upload"
 )
 
 const piece = 256 << 10
@@ -367,6 +371,38 @@ func TestUploadsWhoseTimeIsOverAreGoneWithTheirBytes(t *testing.T) {
 	again := owner.announce(s.GetName(), []byte("one"))
 	if again.GetName() == u.GetName() {
 		t.Error("an upload whose time is over was found")
+	}
+
+	store, err := blob.Open(t.Context(), "file://"+h.objects)
+	must(t, err)
+	defer func() { must(t, store.Close()) }()
+	uploads := upload.New(upload.Deps{DB: h.DB, Clock: clock.NewFake(time.Now().Add(8 * 24 * time.Hour)), Store: store, Log: slog.New(slog.DiscardHandler)})
+	defer uploads.Close()
+	must(t, uploads.Purge(t.Context()))
+	if h.objectsKept() != 0 {
+		t.Errorf("%d objects are kept", h.objectsKept())
+	}
+}
+
+func TestObjectsThatNoRowNamesAreSwept(t *testing.T) {
+	h := setup(t)
+	owner, s := h.owner("ilze@liepa.example")
+	u := owner.announce(s.GetName(), []byte("one"))
+	_, err := owner.write(t.Context(), u.GetName(), 0, []byte("one"))
+	must(t, err)
+	store, err := blob.Open(t.Context(), "file://"+h.objects)
+	must(t, err)
+	defer func() { must(t, store.Close()) }()
+	must(t, store.Put(t.Context(), "uploads/"+newID()+"/"+newID(), []byte("lost"), ""))
+	uploads := upload.New(upload.Deps{DB: h.DB, Clock: clock.System{}, Store: store, Log: slog.New(slog.DiscardHandler)})
+	defer uploads.Close()
+	must(t, uploads.Sweep(t.Context(), time.Now().Add(-time.Hour)))
+	if h.objectsKept() != 2 {
+		t.Error("an object was swept that may be named yet")
+	}
+	must(t, uploads.Sweep(t.Context(), time.Now().Add(time.Hour)))
+	if h.objectsKept() != 1 || owner.upload(u.GetName()).GetReceivedBytes() != 3 {
+		t.Errorf("%d objects are kept", h.objectsKept())
 	}
 }
 

@@ -110,7 +110,7 @@ func (p *Program) verdict(ctx context.Context, readErr, feedErr, exit error, com
 	case readErr == nil && ctx.Err() != nil:
 		return context.Cause(ctx)
 	case exit != nil && ctx.Err() == nil:
-		return fmt.Errorf("%w: %v: %s", ErrArchive, exit, complaint)
+		return fmt.Errorf("%w: %w: %s", ErrArchive, exit, complaint)
 	case complaint.Len() > 0: // It was ended because read gave up at what an earlier failure had left.
 		return errors.Join(readErr, fmt.Errorf("%w: %s", ErrArchive, complaint))
 	}

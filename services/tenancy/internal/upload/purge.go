@@ -12,6 +12,7 @@ import (
 	gcblob "gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 
+	"kontor.internal/libs/clock"
 	"kontor.internal/libs/id"
 	"kontor.internal/libs/jobs"
 	"kontor.internal/libs/postgres"
@@ -32,7 +33,7 @@ func (s *Uploads) Periodic() []jobs.Periodic {
 	return []jobs.Periodic{
 		{Name: "purge-uploads", Every: purgeEvery, AtStart: true, Run: s.Purge},
 		{Name: "sweep-upload-objects", Every: sweepEvery, Run: func(ctx context.Context) error {
-			return s.Sweep(ctx, time.Now().Add(-orphanAge))
+			return s.Sweep(ctx, clock.System{}.Now().Add(-orphanAge))
 		}},
 	}
 }
