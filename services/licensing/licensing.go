@@ -31,6 +31,7 @@ type Config struct {
 	CatalogueFile            string        `koanf:"catalogue_file" doc:"YAML file with products, plans and prices; empty for the one built in." default:""`
 	KeyEncryptionKey         string        `koanf:"key_encryption_key" doc:"Encrypts the keys that sign seat tokens where they lie in the database; 32 characters or more." secret:"true" required:"true"`
 	KeyEncryptionKeyPrevious string        `koanf:"key_encryption_key_previous" doc:"The key-encryption key before this one, until every copy has started once with the new one." secret:"true"`
+	RedisURL                 string        `koanf:"redis_url" doc:"Redis that holds live seats. What it loses, holders bring back." secret:"true" required:"true"`
 	TermCheckInterval        time.Duration `koanf:"term_check_interval" doc:"How often licences' starts, ends and reminders are looked for. What one may do does not wait for it." default:"5s"`
 }
 
@@ -60,7 +61,11 @@ func New(ctx context.Context, cfg Config) (*service.Service, error) {
 	licensingv1.RegisterContractServiceServer(s.GRPC(), contracts)
 	rights := entitlement.NewServer(entitlement.Deps{Book: p.book, Texts: p.texts, Clock: p.clock})
 	licensingv1.RegisterEntitlementServiceServer(s.GRPC(), rights)
-	licensingv1.RegisterRightServiceServer(s.GRPC(), right.NewServer(rights, contracts))
+	seats, err := serveSeats(s, cfg, p)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	licensingv1.RegisterRightServiceServer(s.GRPC(), right.NewServer(rights, contracts, seats))
 	licensingv1.RegisterKeyServiceServer(s.GRPC(), keys.NewServer(p.ring))
 
 	timers := &licence.Timers{DB: s.DB, Store: p.licences, Clock: p.clock, Changed: p.book.Drop}

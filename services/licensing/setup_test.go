@@ -15,6 +15,7 @@ import (
 	"kontor.internal/libs/events"
 	"kontor.internal/libs/failure"
 	"kontor.internal/libs/id"
+	"kontor.internal/libs/servers/servertest"
 	"kontor.internal/libs/service"
 	"kontor.internal/libs/service/servicetest"
 	authv1 "kontor.internal/proto/gen/go/kontor/auth/v1"
@@ -61,6 +62,7 @@ func settings(t testing.TB, common service.Config, objects string, more ...strin
 	var cfg licensing.Config
 	environ := append([]string{
 		"KONTOR_KEY_ENCRYPTION_KEY=" + strings.Repeat("k", 32), "KONTOR_BLOB_URL=file://" + objects, "KONTOR_TERM_CHECK_INTERVAL=100ms",
+		"KONTOR_REDIS_URL=redis://" + servertest.Redis(t),
 		"KONTOR_CA_FILE=x", "KONTOR_CERT_FILE=x", "KONTOR_KEY_FILE=x", "KONTOR_POSTGRES_DSN=x", "KONTOR_NATS_URL=x",
 	}, more...)
 	require.NoError(t, config.Load(&cfg, config.Options{Environ: environ}))

@@ -68,6 +68,14 @@ func (b *Book) Decide(ctx context.Context, subscriber uuid.UUID, q Question) (De
 	return Decide(facts, q, now), nil
 }
 
+// Known returns a subscriber's facts as they are kept, a few seconds old at the most, or reads them.
+func (b *Book) Known(ctx context.Context, subscriber uuid.UUID) (Facts, error) {
+	if facts, ok := b.recall(subscriber); ok {
+		return facts, nil
+	}
+	return b.Facts(ctx, subscriber)
+}
+
 // Facts reads a subscriber's facts from the database. Contracts are read first: what an acceptance began is written with
 // it, so a contract that is seen accepted comes with its licence.
 func (b *Book) Facts(ctx context.Context, subscriber uuid.UUID) (Facts, error) {

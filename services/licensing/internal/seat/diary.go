@@ -1,0 +1,170 @@
+package seat
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/redis/go-redis/v9"
+
+	"kontor.internal/libs/clock"
+	"kontor.internal/libs/postgres"
+	"kontor.internal/services/licensing/internal/seat/seatdb"
+)
+
+const (
+	// portion is how many entries of a log are taken over in one transaction.
+	portion = 200
+	// listening bounds how long a wait for news is, and so a stop.
+	listening = 500 * time.Millisecond
+	// pausing is how long it rests after a failure.
+	pausing = 300 * time.Millisecond
+)
+
+// Diary takes over into the database what happened to seats, from the logs that the functions wrote in the act: each
+// entry once and in order, with its event. Every copy of the service runs one.
+type Diary struct{ deps DiaryDeps }
+
+// DiaryDeps are what a Diary needs.
+type DiaryDeps struct {
+	Redis redis.UniversalClient
+	DB    *pgxpool.Pool
+	// Clock is the suite's; it dates events.
+	Clock clock.Clock
+	Log   *slog.Logger
+}
+
+// NewDiary returns a diary.
+func NewDiary(deps DiaryDeps) *Diary { return &Diary{deps: deps} }
+
+// Run takes over what happens until ctx ends.
+func (d *Diary) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		if err := d.listen(ctx); err != nil && ctx.Err() == nil {
+			d.deps.Log.WarnContext(ctx, "what happened to seats can't be taken over just now", "error", err)
+			pause(ctx, pausing)
+		}
+	}
+	return nil
+}
+
+// pause waits, unless ctx ends first.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// listen waits for news and takes them over, until something fails.
+func (d *Diary) listen(ctx context.Context) error {
+	positions, err := d.positions(ctx)
+	if err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		streams := make([]string, 0, 2*partitions)
+		for p := range partitions {
+			streams = append(streams, logKey(p))
+		}
+		for p := range partitions {
+			streams = append(streams, positions[p])
+		}
+		news, err := d.deps.Redis.XRead(ctx, &redis.XReadArgs{Streams: streams, Count: 1, Block: listening}).Result()
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return err
+		}
+		for p := range partitions {
+			for _, stream := range news {
+				if stream.Stream != logKey(p) {
+					continue
+				}
+				if positions[p], err = d.takeOver(ctx, p); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// positions are the last entries that were taken over.
+func (d *Diary) positions(ctx context.Context) (positions [partitions]string, err error) {
+	db := seatdb.New(d.deps.DB)
+	for p := range partitions {
+		if err := db.AddPosition(ctx, int16(p)); err != nil { //nolint:gosec // There are 16.
+			return positions, translate(err)
+		}
+	}
+	rows, err := db.Positions(ctx)
+	for _, row := range rows {
+		if int(row.Partition) < partitions {
+			positions[row.Partition] = row.Entry
+		}
+	}
+	return positions, translate(err)
+}
+
+// WriteDown takes over what happened to a licence's seats so far.
+func (d *Diary) WriteDown(ctx context.Context, of uuid.UUID) error {
+	p := partitionOf(of)
+	if err := seatdb.New(d.deps.DB).AddPosition(ctx, int16(p)); err != nil { //nolint:gosec // There are 16.
+		return translate(err)
+	}
+	_, err := d.takeOver(ctx, p)
+	return err
+}
+
+// takeOver takes over all there is in a partition, and answers the last entry.
+func (d *Diary) takeOver(ctx context.Context, partition int) (last string, err error) {
+	for {
+		count := 0
+		err := postgres.InTx(ctx, d.deps.DB, func(tx pgx.Tx) (err error) {
+			last, count, err = d.some(ctx, tx, partition)
+			return err
+		})
+		if err != nil {
+			return "", translate(err)
+		}
+		if count > 0 { // What is left there otherwise is harmless: it is known to be taken over.
+			if err := d.deps.Redis.XTrimMinID(ctx, logKey(partition), last).Err(); err != nil {
+				return "", unavailable(err)
+			}
+		}
+		if count < portion {
+			return last, nil
+		}
+	}
+}
+
+// some takes over a portion. The position's row is locked: one copy at a time does it.
+func (d *Diary) some(ctx context.Context, tx pgx.Tx, partition int) (last string, count int, err error) {
+	db := seatdb.New(tx)
+	if last, err = db.LockPosition(ctx, int16(partition)); err != nil { //nolint:gosec // There are 16.
+		return "", 0, err
+	}
+	messages, err := d.deps.Redis.XRangeN(ctx, logKey(partition), "("+last, "+", portion).Result()
+	if err != nil {
+		return "", 0, unavailable(err)
+	}
+	for _, message := range messages {
+		e, err := read(message)
+		if err != nil {
+			return "", 0, err
+		}
+		if err := d.keep(ctx, tx, int16(partition), e); err != nil { //nolint:gosec // There are 16.
+			return "", 0, err
+		}
+		last = message.ID
+	}
+	if len(messages) == 0 {
+		return last, 0, nil
+	}
+	return last, len(messages), db.SetPosition(ctx, seatdb.SetPositionParams{Partition: int16(partition), Entry: last}) //nolint:gosec // There are 16.
+}

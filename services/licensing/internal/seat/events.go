@@ -1,0 +1,136 @@
+package seat
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/redis/go-redis/v9"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"kontor.internal/libs/caller"
+	"kontor.internal/libs/events"
+	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
+	"kontor.internal/services/licensing/internal/licence"
+	"kontor.internal/services/licensing/internal/seat/seatdb"
+)
+
+// kind is what happened.
+type kind string
+
+// What happens to seats, as the log calls it.
+const (
+	claimed    kind = "claimed"
+	returned   kind = "returned"
+	released   kind = "released"
+	expired    kind = "expired"
+	taken      kind = "taken"
+	refused    kind = "refused"
+	recoveries kind = "recovering"
+)
+
+// entry is one entry of a log.
+type entry struct {
+	id      string
+	kind    kind
+	pool    Pool
+	seat    *uuid.UUID
+	account *uuid.UUID
+	company *uuid.UUID
+	actor   *uuid.UUID
+	product string
+	device  string
+	title   string
+	address string
+	slot    int32
+	limit   int32
+	gen     int64
+	at      time.Time
+}
+
+// read reads an entry as `log` in seats.lua writes it.
+func read(m redis.XMessage) (entry, error) {
+	var r reader
+	text := func(key string) string { value, _ := m.Values[key].(string); return value }
+	e := entry{
+		id: m.ID, kind: kind(text("kind")), pool: Pool{Subscriber: r.id(text("subscriber")), Licence: r.id(text("licence"))},
+		seat: r.optional(text("seat")), account: r.optional(text("account")), company: r.optional(text("company")),
+		actor: r.optional(text("actor")), product: text("product"), device: text("device"), title: text("title"),
+		address: text("address"), slot: int32(r.number(text("slot"))), limit: int32(r.number(text("limit"))), //nolint:gosec // They are int32 where they come from.
+		gen: r.number(text("generation")), at: r.instant(text("at")),
+	}
+	return e, r.err
+}
+
+// keep writes an entry down, and what others are told of it.
+func (d *Diary) keep(ctx context.Context, tx pgx.Tx, partition int16, e entry) error {
+	added, err := seatdb.New(tx).InsertEvent(ctx, seatdb.InsertEventParams{
+		Partition: partition, Entry: e.id, Kind: string(e.kind), Subscriber: e.pool.Subscriber, Licence: e.pool.Licence,
+		Seat: e.seat, Account: e.account, Company: e.company, Product: e.product, DeviceID: e.device, DeviceTitle: e.title,
+		Slot: e.slot, Generation: e.gen, SeatLimit: e.limit, Actor: e.actor, Address: e.address, Happened: e.at,
+	})
+	if err != nil || added == 0 {
+		return err
+	}
+	verb, payload := e.told()
+	if payload == nil {
+		return nil
+	}
+	who := caller.Caller{Service: "licensing", Address: e.address}
+	if e.actor != nil {
+		who.Account = licence.AccountName(*e.actor)
+	}
+	return events.Append(caller.With(ctx, who), tx, events.Event{
+		Subject: "kontor.licensing.seat." + verb, Aggregate: e.pool.aggregate(), Subscriber: licence.SubscriberName(e.pool.Subscriber),
+		Company: e.companyName(), Time: d.deps.Clock.Now(), Payload: payload,
+	})
+}
+
+// told is what others are told of an entry: nothing of a holder who came back to a seat that they knew it to have.
+func (e entry) told() (verb string, payload proto.Message) {
+	switch e.kind {
+	case claimed:
+		return "claimed", &licensingv1.SeatClaimed{
+			Seat: e.name(), Account: e.accountName(), Company: e.companyName(), Product: e.product, DeviceId: e.device, DeviceTitle: e.title,
+		}
+	case refused:
+		return "refused", &licensingv1.SeatRefused{Account: e.accountName(), Company: e.companyName(), Product: e.product, Limit: e.limit}
+	case recoveries:
+		return "recovered", &licensingv1.SeatsRecovering{UntilTime: timestamppb.New(e.at)}
+	case released:
+		return e.ended(licensingv1.SeatEnd_SEAT_END_RELEASED)
+	case expired:
+		return e.ended(licensingv1.SeatEnd_SEAT_END_EXPIRED)
+	case taken:
+		return e.ended(licensingv1.SeatEnd_SEAT_END_TAKEN)
+	default:
+		return "", nil
+	}
+}
+
+func (e entry) ended(why licensingv1.SeatEnd) (verb string, payload proto.Message) {
+	return "ended", &licensingv1.SeatEnded{
+		Seat: e.name(), Account: e.accountName(), Company: e.companyName(), Product: e.product, End: why,
+	}
+}
+
+func (e entry) name() string {
+	if e.seat == nil {
+		return ""
+	}
+	return e.pool.Name(*e.seat)
+}
+
+func (e entry) accountName() string {
+	return licence.AccountName(*cmp.Or(e.account, &uuid.Nil))
+}
+
+func (e entry) companyName() string {
+	if e.company == nil {
+		return ""
+	}
+	return e.pool.companyName(*e.company)
+}

@@ -1,0 +1,234 @@
+package seat
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/lestrrat-go/jwx/v3/jwk"
+
+	"kontor.internal/libs/caller"
+	"kontor.internal/libs/clock"
+	"kontor.internal/libs/failure"
+	"kontor.internal/libs/paging"
+	"kontor.internal/libs/seattoken"
+	authv1 "kontor.internal/proto/gen/go/kontor/auth/v1"
+	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
+	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
+	"kontor.internal/services/licensing/internal/licence"
+)
+
+// Entitled says what a subscriber's licences allow.
+type Entitled interface {
+	// ToWork finds the pool and its limits for a product, or the refusal with every condition that fails.
+	ToWork(ctx context.Context, subscriber, product string) (Pool, Limits, error)
+	// Of is the limits of a pool. NOT_FOUND for a licence that is not the subscriber's.
+	Of(ctx context.Context, of Pool) (Limits, error)
+}
+
+// Signer has the key that tokens are signed with, and those they are checked with.
+type Signer interface {
+	Signing() (jwk.Key, error)
+	Public() (jwk.Set, error)
+}
+
+// Authorizer says whether the caller holds a permission in a scope.
+type Authorizer interface {
+	Allowed(ctx context.Context, p authv1.Permission, scope string) error
+}
+
+// Deps are what a Server needs.
+type Deps struct {
+	Pools      *Pools
+	Diary      *Diary
+	Entitled   Entitled
+	Signer     Signer
+	Authorizer Authorizer
+	People     *People
+	Pages      *paging.Codec
+	// Real is the machine's clock: leases do not follow the suite's.
+	Real clock.Clock
+}
+
+// Server answers SeatService, and BatchGetSeatStates of RightService.
+type Server struct {
+	licensingv1.UnimplementedSeatServiceServer
+	deps Deps
+}
+
+// NewServer returns a server.
+func NewServer(deps Deps) *Server { return &Server{deps: deps} }
+
+// ClaimSeat takes a seat for the caller.
+func (s *Server) ClaimSeat(ctx context.Context, req *licensingv1.ClaimSeatRequest) (*licensingv1.ClaimSeatResponse, error) {
+	r, err := s.request(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	of, limits, err := s.deps.Entitled.ToWork(ctx, req.GetParent(), req.GetProduct())
+	if err != nil {
+		return nil, err
+	}
+	held, err := s.deps.Pools.Claim(ctx, of, r, limits)
+	if full := (*Full)(nil); errors.As(err, &full) {
+		return nil, s.exhausted(ctx, of, full)
+	}
+	if err != nil {
+		return nil, err
+	}
+	token, err := s.sign(of, held)
+	return &licensingv1.ClaimSeatResponse{Seat: held.message(of, ""), Token: token, LeaseSeconds: held.lease()}, err
+}
+
+// request checks what a claim asks for: the company must be one that the caller may open.
+func (s *Server) request(ctx context.Context, req *licensingv1.ClaimSeatRequest) (Request, error) {
+	who := caller.From(ctx)
+	account, err := licence.ParseAccount(who.Account)
+	if err != nil {
+		return Request{}, err
+	}
+	subscriber, company, err := licence.ParseChild(req.GetCompany(), "/companies/")
+	if err != nil || licence.SubscriberName(subscriber) != req.GetParent() {
+		return Request{}, failure.NotFound(req.GetCompany())
+	}
+	return Request{
+		Account: account, Company: company, Product: req.GetProduct(), Device: req.GetDeviceId(), Title: req.GetDeviceTitle(), By: by(who),
+	}, s.deps.Authorizer.Allowed(ctx, authv1.Permission_PERMISSION_COMPANIES_OPEN, req.GetCompany())
+}
+
+func by(who caller.Caller) By { return byCaller(who.Account, who.Address) }
+
+// exhausted names who holds the seats, so that people know whom to ask (J7).
+func (s *Server) exhausted(ctx context.Context, of Pool, full *Full) error {
+	reason := commonv1.Reason_REASON_SEATS_EXHAUSTED
+	if full.InCompany {
+		reason = commonv1.Reason_REASON_SEATS_EXHAUSTED_IN_COMPANY
+	}
+	shown := full.Holders[:min(len(full.Holders), maxNamed)]
+	return failure.New(reason, "limit", strconv.Itoa(int(full.Limit)),
+		"holders", described(shown, s.deps.People.titles(ctx, shown), full.Limit),
+		"licence", licence.Name(of.Subscriber, of.Licence)).WithRetry(full.Frees)
+}
+
+func (s *Server) sign(of Pool, held Seat) (string, error) {
+	key, err := s.deps.Signer.Signing()
+	if err != nil {
+		return "", err
+	}
+	return seattoken.Sign(key, held.claims(of), s.deps.Real.Now())
+}
+
+// RenewSeat lets the lease of the caller's seat run anew.
+func (s *Server) RenewSeat(ctx context.Context, req *licensingv1.RenewSeatRequest) (*licensingv1.RenewSeatResponse, error) {
+	of, mine, err := s.own(ctx, req.GetName(), req.GetToken())
+	if err != nil {
+		return nil, err
+	}
+	held, err := s.deps.Pools.Renew(ctx, of, mine, by(caller.From(ctx)))
+	if err != nil {
+		return nil, err
+	}
+	token, err := s.sign(of, held)
+	return &licensingv1.RenewSeatResponse{Seat: held.message(of, ""), Token: token, LeaseSeconds: held.lease()}, err
+}
+
+// ReleaseSeat gives the caller's seat back.
+func (s *Server) ReleaseSeat(ctx context.Context, req *licensingv1.ReleaseSeatRequest) (*licensingv1.ReleaseSeatResponse, error) {
+	of, mine, err := s.own(ctx, req.GetName(), req.GetToken())
+	if err != nil {
+		return nil, err
+	}
+	return &licensingv1.ReleaseSeatResponse{}, s.deps.Pools.Release(ctx, of, mine, by(caller.From(ctx)))
+}
+
+// own reads the token of a seat. SEAT_TOKEN_WRONG for one that is not the caller's for this seat.
+func (s *Server) own(ctx context.Context, name, token string) (Pool, Seat, error) {
+	claims, err := seattoken.Verify(ctx, published{s.deps.Signer}, token)
+	if err == nil && (claims.Seat != name || claims.Account != caller.From(ctx).Account) {
+		err = seattoken.ErrInvalid
+	}
+	if errors.Is(err, seattoken.ErrInvalid) {
+		err = failure.New(commonv1.Reason_REASON_SEAT_TOKEN_WRONG).Wrap(err)
+	}
+	if err != nil {
+		return Pool{}, Seat{}, err
+	}
+	return fromClaims(claims)
+}
+
+// published are the signer's own keys.
+type published struct{ signer Signer }
+
+// Keys are those published now.
+func (p published) Keys(context.Context) (jwk.Set, error) { return p.signer.Public() }
+
+// TakeSeat takes somebody's seat away. That it was taken is in the database before the answer: its holder can't bring it
+// back, whatever Redis loses.
+func (s *Server) TakeSeat(ctx context.Context, req *licensingv1.TakeSeatRequest) (*licensingv1.TakeSeatResponse, error) {
+	of, seat, err := parseName(req.GetName())
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.deps.Entitled.Of(ctx, of); err != nil {
+		return nil, err
+	}
+	if err := s.deps.Pools.Take(ctx, of, seat, by(caller.From(ctx))); err != nil {
+		return nil, err
+	}
+	return &licensingv1.TakeSeatResponse{}, s.deps.Diary.WriteDown(ctx, of.Licence)
+}
+
+// board reads all seats of a licence, by slot, with its limits.
+func (s *Server) board(ctx context.Context, of Pool) (Board, Limits, error) {
+	limits, err := s.deps.Entitled.Of(ctx, of)
+	if err != nil {
+		return Board{}, limits, err
+	}
+	board, err := s.deps.Pools.List(ctx, of.Licence, math.MaxInt32)
+	slices.SortFunc(board.Seats, func(a, b Seat) int { return cmp.Compare(a.Slot, b.Slot) })
+	return board, limits, err
+}
+
+func (s *Server) messages(ctx context.Context, of Pool, seats []Seat) []*licensingv1.Seat {
+	titles := s.deps.People.titles(ctx, seats)
+	shown := make([]*licensingv1.Seat, len(seats))
+	for i, held := range seats {
+		shown[i] = held.message(of, titles[held.Account])
+	}
+	return shown
+}
+
+func parsePool(name string) (Pool, error) {
+	subscriber, of, err := licence.ParseName(name)
+	return Pool{Subscriber: subscriber, Licence: of}, err
+}
+
+// ListSeats pages through those who hold seats.
+func (s *Server) ListSeats(ctx context.Context, req *licensingv1.ListSeatsRequest) (*licensingv1.ListSeatsResponse, error) {
+	of, err := parsePool(req.GetParent())
+	if err != nil {
+		return nil, err
+	}
+	var after int32
+	page, err := s.deps.Pages.Start(licensingv1.SeatService_ListSeats_FullMethodName, req, &after)
+	if err != nil {
+		return nil, err
+	}
+	board, limits, err := s.board(ctx, of)
+	if err != nil {
+		return nil, err
+	}
+	rest := slices.DeleteFunc(slices.Clone(board.Seats), func(held Seat) bool { return held.Slot <= after })
+	shown, next, err := paging.Finish(page, rest[:min(len(rest), int(page.Limit()))], func(held Seat) any { return held.Slot })
+	if err != nil {
+		return nil, err
+	}
+	return &licensingv1.ListSeatsResponse{
+		Seats: s.messages(ctx, of, shown), NextPageToken: next, Limit: limits.Seats, Held: count(board.Seats),
+	}, nil
+}
+
+func count(seats []Seat) int32 { return int32(len(seats)) } //nolint:gosec // No more than slots, which are an int32.

@@ -1,0 +1,48 @@
+package seat
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
+)
+
+// asked are the seats of one pool that a request names, and their places in it.
+type asked struct {
+	seats  []uuid.UUID
+	places []int
+}
+
+// BatchGetSeatStates tells which seats are held. A name that is no seat's is not held.
+func (s *Server) BatchGetSeatStates(ctx context.Context, req *licensingv1.BatchGetSeatStatesRequest) (*licensingv1.BatchGetSeatStatesResponse, error) {
+	pools := map[uuid.UUID]*asked{}
+	out := &licensingv1.BatchGetSeatStatesResponse{}
+	for i, name := range req.GetSeats() {
+		out.States = append(out.States, &licensingv1.SeatState{Seat: name})
+		of, seat, err := parseName(name)
+		if err != nil {
+			continue
+		}
+		if pools[of.Licence] == nil {
+			pools[of.Licence] = &asked{}
+		}
+		ask := pools[of.Licence]
+		ask.seats, ask.places = append(ask.seats, seat), append(ask.places, i)
+	}
+	for of, ask := range pools {
+		ends, recovers, err := s.deps.Pools.States(ctx, of, ask.seats)
+		if err != nil {
+			return nil, err
+		}
+		for i, end := range ends {
+			state := out.States[ask.places[i]]
+			state.Held, state.Unknown = !end.IsZero(), end.IsZero() && recovers
+			if state.Held {
+				state.ExpireTime = timestamppb.New(end)
+			}
+		}
+	}
+	return out, nil
+}
