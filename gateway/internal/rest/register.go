@@ -8,6 +8,7 @@ import (
 
 	backupv1 "kontor.internal/proto/gen/go/kontor/backup/v1"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
+	exchangev1 "kontor.internal/proto/gen/go/kontor/exchange/v1"
 	identityv1 "kontor.internal/proto/gen/go/kontor/identity/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	notificationv1 "kontor.internal/proto/gen/go/kontor/notification/v1"
@@ -52,6 +53,10 @@ func register(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnIn
 		of(licensingv1.NewSeatServiceClient, licensingv1.RegisterSeatServiceHandlerClient),
 
 		of(backupv1.NewSnapshotServiceClient, backupv1.RegisterSnapshotServiceHandlerClient),
+
+		of(exchangev1.NewConnectionServiceClient, exchangev1.RegisterConnectionServiceHandlerClient),
+		of(exchangev1.NewDocumentServiceClient, exchangev1.RegisterDocumentServiceHandlerClient),
+		of(exchangev1.NewKeyServiceClient, exchangev1.RegisterKeyServiceHandlerClient),
 
 		of(notificationv1.NewLetterServiceClient, notificationv1.RegisterLetterServiceHandlerClient),
 	} {

@@ -251,6 +251,20 @@ const (
 	Reason_REASON_DOCUMENT_STEP_OTHER_SIDE Reason = 408
 	// The step `to` of a document needs a reason in words.
 	Reason_REASON_DOCUMENT_STEP_NEEDS_REASON Reason = 409
+	// The message id was used for another document: `document`.
+	Reason_REASON_MESSAGE_ID_REUSED Reason = 410
+	// The same invoice was sent before: `document`.
+	Reason_REASON_DOCUMENT_REPEATED Reason = 411
+	// The connection is for the company with `tax_number`; the document is neither from it nor for it.
+	Reason_REASON_DOCUMENT_OF_ANOTHER_COMPANY Reason = 412
+	// What the receiver has is not the document: its hash is another.
+	Reason_REASON_DOCUMENT_HASH_DIFFERS Reason = 413
+	// The document is not delivered, so there is no receipt.
+	Reason_REASON_RECEIPT_MISSING Reason = 414
+	// Nothing travels in a connection that is `state`.
+	Reason_REASON_CONNECTION_NOT_ACTIVE Reason = 415
+	// A company can't be connected with itself.
+	Reason_REASON_COMPANY_ENDS_SAME Reason = 416
 	// The companies at both ends must have the same tax number: `sender_tax_number` and `receiver_tax_number` differ (S4).
 	Reason_REASON_TAX_NUMBERS_DIFFER Reason = 420
 	// The company at the `end`, `sender` or `receiver`, has no tax number.
@@ -392,6 +406,13 @@ var (
 		407: "REASON_DOCUMENT_STEP_REFUSED",
 		408: "REASON_DOCUMENT_STEP_OTHER_SIDE",
 		409: "REASON_DOCUMENT_STEP_NEEDS_REASON",
+		410: "REASON_MESSAGE_ID_REUSED",
+		411: "REASON_DOCUMENT_REPEATED",
+		412: "REASON_DOCUMENT_OF_ANOTHER_COMPANY",
+		413: "REASON_DOCUMENT_HASH_DIFFERS",
+		414: "REASON_RECEIPT_MISSING",
+		415: "REASON_CONNECTION_NOT_ACTIVE",
+		416: "REASON_COMPANY_ENDS_SAME",
 		420: "REASON_TAX_NUMBERS_DIFFER",
 		421: "REASON_TAX_NUMBER_MISSING",
 		422: "REASON_PROGRAM_PAIR_REFUSED",
@@ -516,6 +537,13 @@ var (
 		"REASON_DOCUMENT_STEP_REFUSED":        407,
 		"REASON_DOCUMENT_STEP_OTHER_SIDE":     408,
 		"REASON_DOCUMENT_STEP_NEEDS_REASON":   409,
+		"REASON_MESSAGE_ID_REUSED":            410,
+		"REASON_DOCUMENT_REPEATED":            411,
+		"REASON_DOCUMENT_OF_ANOTHER_COMPANY":  412,
+		"REASON_DOCUMENT_HASH_DIFFERS":        413,
+		"REASON_RECEIPT_MISSING":              414,
+		"REASON_CONNECTION_NOT_ACTIVE":        415,
+		"REASON_COMPANY_ENDS_SAME":            416,
 		"REASON_TAX_NUMBERS_DIFFER":           420,
 		"REASON_TAX_NUMBER_MISSING":           421,
 		"REASON_PROGRAM_PAIR_REFUSED":         422,
@@ -583,7 +611,7 @@ var File_kontor_common_v1_reason_proto protoreflect.FileDescriptor
 
 const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xce\"\n" +
+	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xe1$\n" +
 	"\x06Reason\x12\x1c\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x1a\x04\xd0\xf3\x18\x02\x12\x19\n" +
 	"\x0fREASON_INTERNAL\x10\x01\x1a\x04\xd0\xf3\x18\r\x12!\n" +
@@ -696,7 +724,14 @@ const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\x1cREASON_DOCUMENT_RULES_BROKEN\x10\x96\x03\x1a\x04\xd0\xf3\x18\x03\x12'\n" +
 	"\x1cREASON_DOCUMENT_STEP_REFUSED\x10\x97\x03\x1a\x04\xd0\xf3\x18\t\x12*\n" +
 	"\x1fREASON_DOCUMENT_STEP_OTHER_SIDE\x10\x98\x03\x1a\x04\xd0\xf3\x18\a\x12,\n" +
-	"!REASON_DOCUMENT_STEP_NEEDS_REASON\x10\x99\x03\x1a\x04\xd0\xf3\x18\x03\x12$\n" +
+	"!REASON_DOCUMENT_STEP_NEEDS_REASON\x10\x99\x03\x1a\x04\xd0\xf3\x18\x03\x12#\n" +
+	"\x18REASON_MESSAGE_ID_REUSED\x10\x9a\x03\x1a\x04\xd0\xf3\x18\x06\x12#\n" +
+	"\x18REASON_DOCUMENT_REPEATED\x10\x9b\x03\x1a\x04\xd0\xf3\x18\x06\x12-\n" +
+	"\"REASON_DOCUMENT_OF_ANOTHER_COMPANY\x10\x9c\x03\x1a\x04\xd0\xf3\x18\x03\x12'\n" +
+	"\x1cREASON_DOCUMENT_HASH_DIFFERS\x10\x9d\x03\x1a\x04\xd0\xf3\x18\t\x12!\n" +
+	"\x16REASON_RECEIPT_MISSING\x10\x9e\x03\x1a\x04\xd0\xf3\x18\t\x12'\n" +
+	"\x1cREASON_CONNECTION_NOT_ACTIVE\x10\x9f\x03\x1a\x04\xd0\xf3\x18\t\x12#\n" +
+	"\x18REASON_COMPANY_ENDS_SAME\x10\xa0\x03\x1a\x04\xd0\xf3\x18\x03\x12$\n" +
 	"\x19REASON_TAX_NUMBERS_DIFFER\x10\xa4\x03\x1a\x04\xd0\xf3\x18\t\x12$\n" +
 	"\x19REASON_TAX_NUMBER_MISSING\x10\xa5\x03\x1a\x04\xd0\xf3\x18\t\x12&\n" +
 	"\x1bREASON_PROGRAM_PAIR_REFUSED\x10\xa6\x03\x1a\x04\xd0\xf3\x18\t\x12*\n" +
