@@ -50,5 +50,6 @@ func licensingSettings(h *House) map[string]string {
 	return map[string]string{
 		"blob_url":           "file://" + h.objects(),
 		"key_encryption_key": h.secret("licensing-kek"),
+		"redis_url":          h.stores.redis.URL(),
 	}
 }
