@@ -123,10 +123,14 @@ func (c *Company) Reopen(ctx context.Context) error {
 func (c *Company) Pool() *pgxpool.Pool { return c.pool }
 
 // InTx does something in a transaction, which is committed unless do gives an error. When the database's connections were
-// ended although the seat is held (a restore, a restart), it opens the company again before the transaction begins.
+// ended although the seat is held (a restore, a restart), it opens the company again before the transaction begins; when the
+// seat is gone, the error says why, and Seat.Lost is closed.
 func (c *Company) InTx(ctx context.Context, do func(tx pgx.Tx) error) error {
 	tx, err := c.pool.Begin(ctx)
-	if SessionEnded(err) && c.request.Seat.Err() == nil {
+	if SessionEnded(err) {
+		if err := c.request.Seat.Check(ctx); err != nil {
+			return err
+		}
 		if err := c.Reopen(ctx); err != nil {
 			return err
 		}

@@ -50,6 +50,8 @@ type Seat struct {
 	closing sync.Once
 	closed  error
 
+	renewing sync.Mutex
+
 	mu    sync.Mutex
 	name  string
 	token string
@@ -166,14 +168,34 @@ func (s *Seat) renew(ctx context.Context) {
 			wait = firstWait
 		case ctx.Err() != nil:
 			return
-		case errors.Is(last, ErrSignedOut), !passing(last) && Reason(last) != "":
+		case final(last):
 			s.lose(last)
 			return
 		}
 	}
 }
 
+// Check asks Kontor now whether the seat is still held, and renews it if so. A program need not: it does when something
+// suggests that the seat is gone, e.g. its database connection ended.
+func (s *Seat) Check(ctx context.Context) error {
+	if err := s.Err(); err != nil {
+		return err
+	}
+	err := s.renewOnce(ctx)
+	if final(err) {
+		s.lose(err)
+	}
+	return err
+}
+
+// final tells whether a renewal was refused for good.
+func final(err error) bool {
+	return errors.Is(err, ErrSignedOut) || err != nil && !passing(err) && Reason(err) != ""
+}
+
 func (s *Seat) renewOnce(ctx context.Context) error {
+	s.renewing.Lock() // One after the other: the token of the later answer is the one to keep.
+	defer s.renewing.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, renewTime)
 	defer cancel()
 	began := time.Now()

@@ -186,3 +186,16 @@ func TestWhenAllSeatsAreTakenTheErrorNamesLimitAndHolders(t *testing.T) {
 		t.Errorf("%d tries while seats recover: %v", d.seats.claims, err)
 	}
 }
+
+func TestAProgramThatSuspectsItsSeatIsGoneIsToldAtOnce(t *testing.T) {
+	d := &double{seats: seats{lease: 3600}}
+	seat := held(t, d)
+	if err := seat.Check(t.Context()); err != nil || seat.Token() != "token-1" {
+		t.Fatalf("a held seat: %v, %s", err, seat.Token())
+	}
+	d.seats.refuse(refuse(codes.FailedPrecondition, "SEAT_LOST", "", 0))
+	if err := seat.Check(t.Context()); client.Reason(err) != "SEAT_LOST" {
+		t.Errorf("a lost seat: %v", err)
+	}
+	<-seat.Lost()
+}
