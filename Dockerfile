@@ -23,7 +23,7 @@ RUN apt-get update && \
     apt-get install -y --no-install-recommends ca-certificates tzdata && \
     rm -rf /var/lib/apt/lists/* && \
     useradd --uid 65532 --user-group --no-create-home --shell /usr/sbin/nologin kontor && \
-    install -d -o kontor -g kontor -m 700 /data /tmp/kontor
+    install -d -o kontor -g kontor -m 700 /data /keys /tmp/kontor
 COPY --chmod=755 deploy/docker/ready /usr/local/bin/ready
 
 FROM plain AS with-postgresql-client

@@ -161,6 +161,7 @@ require (
 	kontor.internal/client v0.0.0
 	kontor.internal/kits v0.0.0
 	kontor.internal/proto/gen/go v0.0.0
+	kontor.internal/services/backup v0.0.0
 	kontor.internal/services/licensing v0.0.0
 	kontor.internal/services/notification v0.0.0
 )

@@ -42,6 +42,7 @@ require (
 	golang.org/x/image v0.47.0 // indirect
 	golang.org/x/xerrors v0.0.0-20240903120638-7835f813f4da // indirect
 	google.golang.org/api v0.297.0 // indirect
+	kontor.internal/kits v0.0.0 // indirect
 )
 
 require (
@@ -146,6 +147,7 @@ require (
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20261005182115-fad411399dd8 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 	kontor.internal/proto/gen/go v0.0.0 // indirect
+	kontor.internal/services/backup v0.0.0
 	kontor.internal/services/licensing v0.0.0
 	kontor.internal/services/notification v0.0.0
 	kontor.internal/services/tenancy v0.0.0

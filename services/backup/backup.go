@@ -32,11 +32,11 @@ type Config struct {
 
 	Jobs jobs.Config `koanf:"jobs"`
 
-	BlobURL                  string        `koanf:"blob_url" doc:"Object store for encrypted snapshots, a folder a region in it: file:///folder or s3://bucket?region=…" required:"true"`
+	BlobURL                  string        `koanf:"blob_url" doc:"Object store for encrypted snapshots, by region: file:///folder or s3://bucket?region=…" required:"true"`
 	KeyBlobURL               string        `koanf:"key_blob_url" doc:"Object store for companies' wrapped data keys; another one than that of the snapshots, outside every backup." required:"true"`
 	KeyEncryptionKey         string        `koanf:"key_encryption_key" doc:"Wraps companies' data keys, for each region by a key derived from it; 32 characters or more. Without it no snapshot can be read." secret:"true" required:"true"`
 	KeyEncryptionKeyPrevious string        `koanf:"key_encryption_key_previous" doc:"The key-encryption key before this one, for as long as data keys are wrapped with it." secret:"true"`
-	PostgresBinDir           string        `koanf:"postgres_bin_dir" doc:"Folder of pg_dump and pg_restore; empty for where pg_config says." default:""`
+	PostgresBinDir           string        `koanf:"postgres_bin_dir" doc:"Folder of pg_dump and pg_restore; empty for where pg_config says or the system keeps them." default:""`
 	SnapshotInterval         time.Duration `koanf:"snapshot_interval" doc:"How often each company's books are copied, by business time." default:"2h"`
 	SnapshotsAtOnce          int           `koanf:"snapshots_at_once" doc:"How many scheduled snapshots one copy of the service makes at a time." default:"2"`
 	ScheduleCheckInterval    time.Duration `koanf:"schedule_check_interval" doc:"How often due and late snapshots are looked for." default:"5s"`

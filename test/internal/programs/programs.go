@@ -6,6 +6,7 @@ import (
 	"kontor.internal/gateway"
 	"kontor.internal/libs/config"
 	"kontor.internal/libs/service"
+	"kontor.internal/services/backup"
 	"kontor.internal/services/identity"
 	"kontor.internal/services/licensing"
 	"kontor.internal/services/notification"
@@ -27,6 +28,7 @@ func All() []Program {
 		of[identity.Config]("identity"),
 		of[tenancy.Config]("tenancy"),
 		of[licensing.Config]("licensing"),
+		of[backup.Config]("backup"),
 		of[notification.Config]("notification"),
 		of[gateway.Config]("gateway"),
 	}

@@ -53,3 +53,12 @@ func licensingSettings(h *House) map[string]string {
 		"redis_url":          h.stores.redis.URL(),
 	}
 }
+
+// The wrapped keys lie beside the objects, not among them: no copy of the objects holds the keys.
+func backupSettings(h *House) map[string]string {
+	return map[string]string{
+		"blob_url":           "file://" + h.objects(),
+		"key_blob_url":       "file://" + h.objects() + "-keys",
+		"key_encryption_key": h.secret("backup-kek"),
+	}
+}

@@ -20,7 +20,9 @@ func (c Company) SubscriberName() string { return "subscribers/" + c.Subscriber.
 func (c Company) Name() string { return c.SubscriberName() + "/companies/" + c.ID.String() }
 
 // Snapshot is `subscribers/S/companies/C/snapshots/N`.
-func (c Company) Snapshot(snapshot uuid.UUID) string { return c.Name() + "/snapshots/" + snapshot.String() }
+func (c Company) Snapshot(snapshot uuid.UUID) string {
+	return c.Name() + "/snapshots/" + snapshot.String()
+}
 
 // RestoredCopy is `subscribers/S/companies/C/restoredCopies/R`.
 func (c Company) RestoredCopy(restored uuid.UUID) string {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,21 +28,43 @@ const patience = 15 * time.Second
 // Tools are the programs.
 type Tools struct{ dir string }
 
-// Find takes the programs from a folder; empty means where pg_config says.
+// Find takes the programs from a folder; empty means where pg_config says, or
+// else where Debian or the path have them.
 func Find(ctx context.Context, dir string) (Tools, error) {
-	if dir == "" {
-		out, err := exec.CommandContext(ctx, "pg_config", "--bindir").Output()
-		if err != nil {
-			return Tools{}, fmt.Errorf("pgtool: pg_config does not run: %w; install postgresql-client", err)
-		}
-		dir = strings.TrimSpace(string(out))
-	}
-	for _, name := range []string{"pg_dump", "pg_restore"} {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-			return Tools{}, fmt.Errorf("pgtool: %w; install postgresql-client", err)
+	for _, folder := range folders(ctx, dir) {
+		if has(folder, "pg_dump") && has(folder, "pg_restore") {
+			return Tools{dir: folder}, nil
 		}
 	}
-	return Tools{dir: dir}, nil
+	return Tools{}, errors.New("pgtool: pg_dump and pg_restore are not on this machine; install them: apt-get install -y postgresql-client")
+}
+
+func folders(ctx context.Context, dir string) []string {
+	if dir != "" {
+		return []string{dir}
+	}
+	var found []string
+	if out, err := exec.CommandContext(ctx, "pg_config", "--bindir").Output(); err == nil {
+		found = append(found, strings.TrimSpace(string(out)))
+	}
+	debian, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
+	slices.SortFunc(debian, func(a, b string) int { return major(b) - major(a) })
+	found = append(found, debian...)
+	if path, err := exec.LookPath("pg_dump"); err == nil {
+		found = append(found, filepath.Dir(path))
+	}
+	return found
+}
+
+// major is the version in Debian's folder of one.
+func major(folder string) int {
+	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(folder)))
+	return n
+}
+
+func has(folder, program string) bool {
+	info, err := os.Stat(filepath.Join(folder, program))
+	return err == nil && info.Mode().IsRegular()
 }
 
 // Dump writes a whole database as a custom-format archive.

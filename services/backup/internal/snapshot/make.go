@@ -31,6 +31,9 @@ type order struct {
 	progress func(ctx context.Context, done int64)
 }
 
+// folder is where snapshots lie in the object store, which others may share.
+const folder = "snapshots/"
+
 // attempt is one try at an order.
 type attempt struct {
 	order
@@ -83,7 +86,7 @@ func (e *Engine) claim(ctx context.Context, o order) (attempt, error) {
 		return attempt{}, err
 	}
 	a := attempt{order: o, claim: e.IDs(), region: region, moment: e.Clock.Now()}
-	a.key = region + "/" + o.of.Subscriber.String() + "/" + o.of.ID.String() + "/" + o.id.String() + "." + a.claim.String()
+	a.key = folder + region + "/" + o.of.Subscriber.String() + "/" + o.of.ID.String() + "/" + o.id.String() + "." + a.claim.String()
 	var lost []string
 	err = postgres.InTx(ctx, e.DB, func(tx pgx.Tx) error {
 		q := snapshotdb.New(tx)

@@ -161,7 +161,9 @@ func (e *Engine) require(ctx context.Context, of names.Company, action licensing
 }
 
 // has says whether an error carries a reason.
-func has(err error, reason commonv1.Reason) bool { return err != nil && failure.From(err).Reason() == reason }
+func has(err error, reason commonv1.Reason) bool {
+	return err != nil && failure.From(err).Reason() == reason
+}
 
 // see makes sure that a company is looked after, and gives its region.
 func (e *Engine) see(ctx context.Context, of names.Company) (region string, err error) {

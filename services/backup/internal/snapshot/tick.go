@@ -243,7 +243,7 @@ func (e *Engine) sweepAttempts(ctx context.Context) error {
 func (e *Engine) sweepObjects(ctx context.Context) error {
 	before := time.Now().Add(-orphanAge) // The store's own time, not business time.
 	for token := gcblob.FirstPageToken; len(token) > 0; {
-		page, next, err := e.Objects.ListPage(ctx, token, 500, nil)
+		page, next, err := e.Objects.ListPage(ctx, token, 500, &gcblob.ListOptions{Prefix: folder})
 		if err != nil {
 			return fmt.Errorf("snapshot: list objects: %w", err)
 		}

@@ -22,7 +22,9 @@ import (
 )
 
 // reasonName is a reason without its prefix, as events and schedules tell it.
-func reasonName(err error) string { return strings.TrimPrefix(failure.From(err).Reason().String(), "REASON_") }
+func reasonName(err error) string {
+	return strings.TrimPrefix(failure.From(err).Reason().String(), "REASON_")
+}
 
 // open reads a snapshot's archive from an offset on.
 func (e *Engine) open(ctx context.Context, r row, offset int64) (*archive.Reader, error) {
