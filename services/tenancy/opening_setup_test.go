@@ -40,7 +40,7 @@ type office struct {
 
 func setupOffice(t *testing.T, environ ...string) *office {
 	t.Helper()
-	h := &house{t: t, rights: &rightsDouble{limit: 1000}, environ: environ}
+	h := &house{t: t, rights: &rightsDouble{limit: 1000}, environ: environ, objects: t.TempDir()}
 	o := &office{house: h, licensing: newLicensing(t, h.rights)}
 	h.makeProvisioner()
 	h.Suite = servicetest.Start(t, servicetest.Options{

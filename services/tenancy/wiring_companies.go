@@ -20,6 +20,7 @@ import (
 	"kontor.internal/services/tenancy/internal/company"
 	"kontor.internal/services/tenancy/internal/database"
 	"kontor.internal/services/tenancy/internal/opening"
+	"kontor.internal/services/tenancy/internal/preparation"
 	"kontor.internal/services/tenancy/internal/restore"
 )
 
@@ -78,6 +79,7 @@ func serveCompanies(ctx context.Context, s *service.Service, cfg Config, b books
 	sessions := serveOpenings(s, cfg.Openings, opening.Deps{
 		NewID: deps.NewID, Clusters: clusters, Databases: provisioner, Kits: b.kits, Members: deps.Members, Rights: deps.Rights,
 	})
+	servePreparation(s, preparation.ServerDeps{Databases: provisioner, Kits: b.kits, Members: deps.Members, Rights: deps.Rights})
 	uploads, err := serveUploads(ctx, s, cfg.Copies, deps, b.kits)
 	if err != nil {
 		return nil, err

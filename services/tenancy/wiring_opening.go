@@ -9,6 +9,7 @@ import (
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/tenancy/internal/opening"
+	"kontor.internal/services/tenancy/internal/preparation"
 )
 
 // Openings are the settings of work in company databases.
@@ -35,4 +36,10 @@ func serveOpenings(s *service.Service, cfg Openings, d opening.Deps) *opening.Se
 	s.Go("session reviews", func(ctx context.Context) error { return sessions.RunReviews(ctx, s.Clock) })
 	s.Go("session changes", func(ctx context.Context) error { return events.Watch(ctx, s.EventDeps(), sessions.Changes(s.Clock)) })
 	return sessions
+}
+
+// servePreparation wires the preparing of local users (J4).
+func servePreparation(s *service.Service, d preparation.ServerDeps) {
+	d.DB, d.People, d.Pages = s.DB, newPeople(s), s.Pages
+	tenancyv1.RegisterLocalUserServiceServer(s.GRPC(), preparation.NewServer(d))
 }

@@ -108,6 +108,10 @@ func Roles() []Role {
 			Permissions: with(booksRead, booksVouchers, documentsReceive, documentsRead),
 		},
 		{
+			Key: "catalogue_clerk", Titles: map[string]string{"en": "Catalogue clerk", "lv": "Katalogu uzturētājs"}, Wide: true, InCompany: true,
+			Permissions: with(booksRead, booksMaster),
+		},
+		{
 			Key: "payment_approver", Titles: map[string]string{"en": "Payment approver", "lv": "Maksājumu apstiprinātājs"}, Wide: true, InCompany: true,
 			Permissions: with(booksRead, booksPayments),
 		},

@@ -84,7 +84,7 @@ func (s *Sessions) judge(ctx context.Context, r Request, f facts) (facts, error)
 		return facts{}, f.mode.Refused
 	}
 	f.readOnly = !f.mode.Write || f.Purpose == database.RestoredBeside
-	f.permissions = permissionsIn(f.kit, f.held, f.readOnly)
+	f.permissions = PermissionsIn(f.kit, f.held, f.readOnly)
 	if len(f.permissions) == 0 {
 		return facts{}, s.denied(ctx, r, f.kit)
 	}

@@ -84,9 +84,9 @@ func inCompany(rights member.Rights, company uuid.UUID) []authv1.Permission {
 	return append(slices.Clone(rights.Wide), rights.Companies[company]...)
 }
 
-// permissionsIn are the kit's permissions that somebody's permissions come to, sorted. Those that write are left out of
+// PermissionsIn are the kit's permissions that somebody's permissions come to, sorted. Those that write are left out of
 // what may only be read.
-func permissionsIn(k *kit.Kit, held []authv1.Permission, readOnly bool) []string {
+func PermissionsIn(k *kit.Kit, held []authv1.Permission, readOnly bool) []string {
 	var found []string
 	for _, p := range held {
 		name := kitPermission(p)

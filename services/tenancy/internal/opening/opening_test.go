@@ -96,7 +96,7 @@ func TestRolesComeToTheKitsPermissions(t *testing.T) {
 		"somebody without rights has nothing":  {member.Rights{}, false, ""},
 		"an auditor reads, whatever is lawful": {held(here, "auditor"), false, "books.read"},
 	} {
-		if got := strings.Join(permissionsIn(k, inCompany(c.rights, here), c.readOnly), " "); got != c.want {
+		if got := strings.Join(PermissionsIn(k, inCompany(c.rights, here), c.readOnly), " "); got != c.want {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)
 		}
 	}

@@ -124,6 +124,6 @@ func (l *reviewing) entitled(ctx context.Context, r reviewed) (bool, error) {
 		}
 		l.held[who] = held
 	}
-	wanted := k.GroupsFor(r.GroupPrefix, permissionsIn(k, held, r.ReadOnly), r.ReadOnly)
+	wanted := k.GroupsFor(r.GroupPrefix, PermissionsIn(k, held, r.ReadOnly), r.ReadOnly)
 	return slices.Contains(held, authv1.Permission_PERMISSION_COMPANIES_OPEN) && len(wanted) > 0 && slices.Equal(wanted, r.Groups), nil
 }

@@ -44,7 +44,7 @@ func (s *Sessions) Changes(suite clock.Clock) events.Watcher {
 			if !concerns {
 				return
 			}
-			if err := s.review(ctx, in, suite.Now()); err != nil {
+			if err := s.review(ctx, in, suite.Now()); err != nil && ctx.Err() == nil {
 				s.d.Log.WarnContext(ctx, "sessions can't be reviewed after a change", "subject", e.Envelope.GetType(), "error", err)
 			}
 		},
