@@ -3,6 +3,7 @@ package backup_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"errors"
 	"io"
 	"os"
 	"testing"
@@ -128,7 +129,7 @@ func (b *bundle) download(t *testing.T, s *backupv1.Snapshot, offset, length int
 	var data []byte
 	for {
 		piece, err := stream.Recv()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return info, data, nil
 		}
 		if err != nil {
@@ -329,4 +330,80 @@ func TestSnapshotsAreListedInPagesNewestFirst(t *testing.T) {
 	}
 	require.Equal(t, []string{all[0].GetName(), all[1].GetName(), all[2].GetName()}, paged)
 	require.True(t, all[0].GetCreateTime().AsTime().After(all[2].GetCreateTime().AsTime()))
+}
+
+// TestASnapshotThatIsCutOffAtAnyStepLeavesNothing breaks off where the database, the login or the disk gives way.
+func TestASnapshotThatIsCutOffAtAnyStepLeavesNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		cut  func(b *bundle)
+		mend func(b *bundle)
+		want commonv1.Reason
+	}{
+		"tenancy refuses": {
+			func(b *bundle) {
+				b.tenancy.refuseWith("OpenForDump", failure.New(commonv1.Reason_REASON_COMPANY_NOT_READY, "state", "maintenance"))
+			},
+			func(b *bundle) { b.tenancy.refuseWith("OpenForDump", nil) },
+			commonv1.Reason_REASON_COMPANY_NOT_READY,
+		},
+		"the server's certificate is another's": {
+			func(b *bundle) { b.tenancy.host("localhost.invalid") },
+			func(b *bundle) { b.tenancy.host("") },
+			commonv1.Reason_REASON_COMPANY_DATABASE_UNREACHABLE,
+		},
+		"the dump breaks off": {
+			func(b *bundle) { b.tenancy.attributes("NOBYPASSRLS") },
+			func(b *bundle) { b.tenancy.attributes("BYPASSRLS") },
+			commonv1.Reason_REASON_SNAPSHOT_NOT_MADE,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setup(t)
+			told := b.Events("kontor.backup.snapshot.>")
+			c.cut(b)
+			b.fails(b.create(), c.want)
+			require.Equal(t, "kontor.backup.snapshot.failed", servicetest.Next(t, told).Envelope.GetType())
+			require.Empty(t, b.stored())
+			require.Empty(t, b.list())
+			c.mend(b)
+			b.snapshot()
+		})
+	}
+}
+
+func TestAnAttemptWhoseServiceDiedIsSweptWithWhatItStored(t *testing.T) {
+	b := setup(t)
+	b.snapshot()
+	_, err := b.DB.Exec(t.Context(), `UPDATE snapshot SET ready = false, lease_time = clock_timestamp() - interval '1 second'`)
+	require.NoError(t, err)
+	b.tenancy.refuseWith("OpenForDump", failure.New(commonv1.Reason_REASON_COMPANY_NOT_READY, "state", "maintenance"))
+	b.fails(b.create(), commonv1.Reason_REASON_COMPANY_NOT_READY)
+	require.Empty(t, b.stored())
+}
+
+func TestOfTwoRestoresAtOnceOneWorks(t *testing.T) {
+	b := setup(t)
+	s := b.snapshot()
+	opened, letGo := b.tenancy.held()
+	first := b.restore(s, inPlace) // Waits in the snapshot before it.
+	<-opened
+	b.fails(b.restore(s, beside), commonv1.Reason_REASON_RESTORE_UNDER_WAY)
+	letGo()
+	result(b, first, &backupv1.Snapshot{})
+}
+
+func TestACancelledRestoreDropsItsTarget(t *testing.T) {
+	b := setup(t)
+	s := b.snapshot()
+	was := b.tenancy.database(b.company)
+	opened, letGo := b.tenancy.held()
+	o := b.restore(s, inPlace)
+	<-opened
+	_, err := b.operations.CancelOperation(t.Context(), &commonv1.CancelOperationRequest{Name: o.GetName()})
+	require.NoError(t, err)
+	require.Equal(t, commonv1.Operation_STATE_CANCELLED, b.ends(o).GetState())
+	letGo()
+	require.Zero(t, b.tenancy.standing())
+	require.Equal(t, was, b.tenancy.database(b.company))
+	require.Len(t, b.list(), 1)
 }

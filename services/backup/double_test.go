@@ -45,6 +45,8 @@ type tenancy struct {
 	refuse    map[string]error // by method
 	opened    chan struct{}    // hears of each OpenForDump, when set
 	hold      chan struct{}    // OpenForDump waits for it, when set
+	address   string           // given instead of the server's, when set
+	dumper    string           // attributes of the role that dumps
 }
 
 func newTenancy(t *testing.T) *tenancy {
@@ -53,7 +55,7 @@ func newTenancy(t *testing.T) *tenancy {
 	require.NoError(t, err)
 	return &tenancy{
 		t: t, server: server, ca: string(pem), companies: map[string]*tenancyv1.Company{}, databases: map[string]string{},
-		targets: map[string]*target{}, refuse: map[string]error{},
+		targets: map[string]*target{}, refuse: map[string]error{}, dumper: "BYPASSRLS",
 	}
 }
 
@@ -126,6 +128,20 @@ func (d *tenancy) refused(method string) error {
 	return d.refuse[method]
 }
 
+// host gives logins for another server's name.
+func (d *tenancy) host(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.address = name
+}
+
+// attributes change what the role that dumps may do.
+func (d *tenancy) attributes(a string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.dumper = a
+}
+
 // standing counts the targets that were not dropped.
 func (d *tenancy) standing() (n int) {
 	d.mu.Lock()
@@ -166,7 +182,13 @@ func (d *tenancy) OpenForDump(ctx context.Context, r *tenancyv1.OpenForDumpReque
 		}
 	}
 	role := random("dump_")
-	login, err := d.login(ctx, database, role, "BYPASSRLS", "GRANT pg_read_all_data TO "+role)
+	d.mu.Lock()
+	address, attributes := d.address, d.dumper
+	d.mu.Unlock()
+	login, err := d.login(ctx, database, role, attributes, "GRANT pg_read_all_data TO "+role)
+	if address != "" {
+		login.Host = address
+	}
 	return &tenancyv1.OpenForDumpResponse{Login: login, DataAreas: areas}, err
 }
 

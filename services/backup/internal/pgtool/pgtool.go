@@ -207,11 +207,13 @@ func (r *remembering) Read(p []byte) (int, error) {
 }
 
 // limited keeps the beginning of what a program says.
-type limited struct{ bytes.Buffer }
+type limited struct{ kept bytes.Buffer }
 
 func (l *limited) Write(p []byte) (int, error) {
-	if room := 4096 - l.Len(); room > 0 {
-		l.Buffer.Write(p[:min(room, len(p))])
+	if room := 4096 - l.kept.Len(); room > 0 {
+		l.kept.Write(p[:min(room, len(p))])
 	}
 	return len(p), nil
 }
+
+func (l *limited) String() string { return strings.TrimSpace(l.kept.String()) }

@@ -53,7 +53,7 @@ func (s *Server) ListRestoredCopies(ctx context.Context, req *backupv1.ListResto
 		return nil, err
 	}
 	rows, err := s.engine.db().ListCopies(ctx, snapshotdb.ListCopiesParams{
-		Company: of.ID, Subscriber: of.Subscriber, Before: after.ID, Most: int32(page.Limit()),
+		Company: of.ID, Subscriber: of.Subscriber, Before: after.ID, Most: page.Limit(),
 	})
 	if err != nil {
 		return nil, constraints.Translate(err)

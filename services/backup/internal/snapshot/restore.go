@@ -180,7 +180,7 @@ func (e *Engine) fill(ctx context.Context, r *restoring, login *tenancyv1.Databa
 		return failure.New(commonv1.Reason_REASON_SNAPSHOT_NOT_RESTORED, "detail", failed.Program).Wrap(err)
 	case err != nil:
 		return e.noteDamage(ctx, r, err)
-	case say.done != r.from.SizeBytes: // pg_restore reads to the end of the last table, and the archive's table of contents again.
+	case say.done != r.from.SizeBytes: // pg_restore stops behind the last table.
 		return e.readRest(ctx, r, from)
 	}
 	return nil

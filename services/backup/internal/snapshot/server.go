@@ -151,7 +151,7 @@ func (s *Server) ListSnapshots(ctx context.Context, req *backupv1.ListSnapshotsR
 		return nil, err
 	}
 	rows, err := s.engine.db().ListSnapshots(ctx, snapshotdb.ListSnapshotsParams{
-		Company: of.ID, Subscriber: of.Subscriber, BeforeTime: after.Time, BeforeID: after.ID, Most: int32(page.Limit()),
+		Company: of.ID, Subscriber: of.Subscriber, BeforeTime: after.Time, BeforeID: after.ID, Most: page.Limit(),
 	})
 	if err != nil {
 		return nil, constraints.Translate(err)

@@ -9,7 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 	gcblob "gocloud.dev/blob"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"kontor.internal/libs/clock"
 	"kontor.internal/libs/events"
 	"kontor.internal/libs/jobs"
 	"kontor.internal/libs/postgres"
@@ -19,8 +21,6 @@ import (
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/backup/internal/names"
 	"kontor.internal/services/backup/internal/snapshot/snapshotdb"
-
-	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // Queue is where scheduled snapshots wait; its limit is how many are made at once.
@@ -241,7 +241,7 @@ func (e *Engine) sweepAttempts(ctx context.Context) error {
 
 // sweepObjects deletes objects that no row names.
 func (e *Engine) sweepObjects(ctx context.Context) error {
-	before := time.Now().Add(-orphanAge) // The store's own time, not business time.
+	before := clock.System{}.Now().Add(-orphanAge) // Objects carry real time.
 	for token := gcblob.FirstPageToken; len(token) > 0; {
 		page, next, err := e.Objects.ListPage(ctx, token, 500, &gcblob.ListOptions{Prefix: folder})
 		if err != nil {
