@@ -167,7 +167,7 @@ func (c *Company) opened() *tenancyv1.OpenCompanyResponse {
 	return c.login
 }
 
-// Close ends the database's connections and the session. The seat stays held.
+// Close ends the database's connections, once those in use are given back, and the session. The seat stays held.
 func (c *Company) Close(ctx context.Context) error {
 	c.pool.Close()
 	_, err := tenancyv1.NewOpeningServiceClient(c.session.Conn()).CloseSession(ctx, &tenancyv1.CloseSessionRequest{Name: c.Session()})

@@ -54,6 +54,23 @@ func (b *Books) Import(ctx context.Context, ownTaxNumber string, r Received) (im
 	return imported && err == nil, err
 }
 
+// Refuse notes that a received invoice is not taken into the books, and why. The same document again changes nothing. One that
+// can't be read gets no row: there is nothing to note it by, and the refusal stands at Kontor.
+func (b *Books) Refuse(ctx context.Context, ownTaxNumber string, r Received, reason string) error {
+	inv, err := readInvoice(ownTaxNumber, r.Invoice)
+	if err != nil {
+		return nil //nolint:nilerr // see above
+	}
+	return b.database.InTx(ctx, func(tx pgx.Tx) error {
+		if registered, err := b.register(ctx, tx, r, inv); err != nil || !registered {
+			return err
+		}
+		_, err := tx.Exec(ctx, `UPDATE books.received_documents SET state = 'refused', reason = $3
+			WHERE connection = $1 AND document_id = $2`, r.Connection, r.ID, reason)
+		return err
+	})
+}
+
 // register notes that a document came; false when it had come before.
 func (b *Books) register(ctx context.Context, tx pgx.Tx, r Received, inv invoice) (bool, error) {
 	year, err := fiscalYear(ctx, tx, inv.issued)
