@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"kontor.internal/client/bookkeeper"
 	"kontor.internal/test/demo"
 	"kontor.internal/test/harness"
 )
@@ -20,9 +21,17 @@ func main() {
 	var keep, killBetween bool
 	flag.BoolVar(&keep, "keep", false, "keep the suite's data after a play that went well")
 	flag.BoolVar(&killBetween, "kill-between", false, "kill the suite after each step and start it again on the same data")
-	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	if len(os.Args) > 1 && os.Args[1] == demo.ProgramArgument {
+		// The demo starts itself as an accounting program that it can kill.
+		if err := bookkeeper.Run(ctx, os.Args[2:], os.Getenv, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "bookkeeper:", err)
+			os.Exit(1) //nolint:gocritic // what stop frees ends with the process.
+		}
+		return
+	}
+	flag.Parse()
 	if err := play(ctx, keep, killBetween); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1) //nolint:gocritic // what stop frees ends with the process.
