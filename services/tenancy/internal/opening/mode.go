@@ -59,8 +59,12 @@ type pair struct {
 	product    string
 }
 
-// keptFor is how long a mode is believed that nobody said has changed.
-const keptFor = 2 * time.Minute
+const (
+	// keptFor is how long a mode is believed that nobody said has changed.
+	keptFor = 2 * time.Minute
+	// freshFor is how long a mode is believed that would end a session: what it was opened by may be newer.
+	freshFor = time.Second
+)
 
 // modes remembers what licensing said of the pairs that have sessions.
 type modes struct {
@@ -77,12 +81,13 @@ type remembered struct {
 
 func newModes(r *rights.Rights) modes { return modes{rights: r, known: map[pair]remembered{}} }
 
-// of returns the mode of a pair: remembered where it can't be another one by the suite's time now, else asked for.
-func (m *modes) of(ctx context.Context, p pair, suite time.Time) (mode, error) {
+// of returns the mode of a pair: remembered, if it is no older than that and can't be another one by the suite's time now,
+// else asked for.
+func (m *modes) of(ctx context.Context, p pair, suite time.Time, oldest time.Duration) (mode, error) {
 	m.mu.Lock()
 	known, ok := m.known[p]
 	m.mu.Unlock()
-	if ok && now().Sub(known.asked) < keptFor && (known.Changes.IsZero() || suite.Before(known.Changes)) {
+	if ok && now().Sub(known.asked) < oldest && (known.Changes.IsZero() || suite.Before(known.Changes)) {
 		return known.mode, nil
 	}
 	asked := now()

@@ -101,13 +101,18 @@ func (l *reviewing) at(ctx context.Context, rows []reviewed) error {
 }
 
 // licensed says whether the licence still allows a session what it allowed.
-func (l *reviewing) licensed(ctx context.Context, r reviewed) (bool, error) {
-	m, err := l.modes.of(ctx, pair{r.SubscriberID, r.Product}, l.suite)
-	if err != nil {
-		return false, err
+func (l *reviewing) licensed(ctx context.Context, r reviewed) (stays bool, err error) {
+	for _, oldest := range []time.Duration{keptFor, freshFor} {
+		m, err := l.modes.of(ctx, pair{r.SubscriberID, r.Product}, l.suite, oldest)
+		if err != nil {
+			return false, err
+		}
+		readOnly := !m.Write || database.Purpose(r.Purpose) == database.RestoredBeside
+		if m.Refused == nil && readOnly == r.ReadOnly {
+			return true, nil
+		}
 	}
-	readOnly := !m.Write || database.Purpose(r.Purpose) == database.RestoredBeside
-	return m.Refused == nil && readOnly == r.ReadOnly, nil
+	return false, nil
 }
 
 // entitled says whether a person's rights still come to just the groups that the login was given.
