@@ -138,9 +138,9 @@ func Steps() []Step {
 	return []Step{
 		{"a visitor registers, says what they are, reads the contract and accepts it", register},
 		{"a copy made by an older release is refused, one by the newest is uploaded and becomes a company", bringCompany},
-		{"three local users are mapped to e-mails, register and keep their rights", nil},
-		{"two seats: two work, the third waits; a closed or killed seat is free again", nil},
-		{"a seat is taken away: its database connection ends", nil},
+		{"three local users are mapped to e-mails, register and keep their rights", prepareUsers},
+		{"two seats: two work, the third waits; a closed or killed seat is free again", shareSeats},
+		{"a seat is taken away: its database connection ends", takeSeat},
 		{"100 invoices go from one company's books into another's, with receipts", nil},
 		{"a dropped table is brought back from a snapshot", nil},
 		{"the trial ends: writing is refused, reading and export work", nil},
