@@ -47,7 +47,7 @@ func CheckEnds(sender, receiver End) error {
 		return failure.New(commonv1.Reason_REASON_PROGRAM_PAIR_REFUSED,
 			"sender_program", title(sender.Program), "receiver_program", title(receiver.Program), "allowed", allowed(sender.Program))
 	}
-	from, to := normal(sender.TaxNumber), normal(receiver.TaxNumber)
+	from, to := Normal(sender.TaxNumber), Normal(receiver.TaxNumber)
 	switch {
 	case from == "":
 		return failure.New(commonv1.Reason_REASON_TAX_NUMBER_MISSING, "end", "sender")
@@ -60,8 +60,8 @@ func CheckEnds(sender, receiver End) error {
 	return nil
 }
 
-// normal is a tax number without what people put between its characters.
-func normal(number string) string {
+// Normal is a tax number without what people put between its characters.
+func Normal(number string) string {
 	return strings.ToUpper(strings.NewReplacer(" ", "", "\u00a0", "", "-", "", ".", "").Replace(number))
 }
 
@@ -122,10 +122,14 @@ func First(sameSubscriber bool) exchangev1.ConnectionState {
 func Next(from exchangev1.ConnectionState, action Action) (exchangev1.ConnectionState, error) {
 	to, may := lives[from][action]
 	if !may {
-		state := strings.ToLower(strings.TrimPrefix(from.String(), "CONNECTION_STATE_"))
-		return from, failure.New(commonv1.Reason_REASON_CONNECTION_STATE_REFUSED, "state", state, "action", string(action))
+		return from, failure.New(commonv1.Reason_REASON_CONNECTION_STATE_REFUSED, "state", word(from), "action", string(action))
 	}
 	return to, nil
+}
+
+// word is a state's name as people read it.
+func word(s exchangev1.ConnectionState) string {
+	return strings.ToLower(strings.TrimPrefix(s.String(), "CONNECTION_STATE_"))
 }
 
 // Bounds of how often programs synchronise.
