@@ -142,7 +142,7 @@ func Steps() []Step {
 		{"two seats: two work, the third waits; a closed or killed seat is free again", shareSeats},
 		{"a seat is taken away: its database connection ends", takeSeat},
 		{"100 invoices go from one company's books into another's, with receipts", nil},
-		{"a dropped table is brought back from a snapshot", nil},
-		{"the trial ends: writing is refused, reading and export work", nil},
+		{"a dropped table is brought back from a snapshot", restoreTable},
+		{"the trial ends: writing is refused, reading and export work", endTrial},
 	}
 }
