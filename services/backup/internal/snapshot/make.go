@@ -59,7 +59,7 @@ func (e *Engine) make(ctx context.Context, o order) (*backupv1.Snapshot, error) 
 	}
 	a, err := e.claim(ctx, o)
 	if err != nil {
-		return nil, err
+		return nil, e.unclaimed(ctx, o, err)
 	}
 	alive, stop := keepAlive(ctx, func(ctx context.Context) error {
 		rows, err := e.db().KeepClaim(ctx, snapshotdb.KeepClaimParams{ID: a.id, Claim: a.claim})
@@ -77,6 +77,15 @@ func (e *Engine) make(ctx context.Context, o order) (*backupv1.Snapshot, error) 
 		}
 	}
 	return nil, e.undo(alive, a, err)
+}
+
+// unclaimed notes a scheduled snapshot that could not even begin; one that another is under way for is no failure.
+func (e *Engine) unclaimed(ctx context.Context, o order, failed error) error {
+	scheduled := o.origin == backupv1.SnapshotOrigin_SNAPSHOT_ORIGIN_SCHEDULED
+	if !scheduled || ctx.Err() != nil || has(failed, commonv1.Reason_REASON_SNAPSHOT_UNDER_WAY) {
+		return failed
+	}
+	return errors.Join(failed, e.noteFailed(ctx, o.of, failed))
 }
 
 // claim writes the row that names the object before there is one. Of two at once, one gets it.
