@@ -23,8 +23,8 @@ func (s *Server) SendDocument(ctx context.Context, r *exchangev1.SendDocumentReq
 		return nil, err
 	}
 	sum := sha256.Sum256(r.GetContent())
-	if known, err := s.known(ctx, id, r.GetMessageId(), sum[:]); known != nil || err != nil {
-		return known, err
+	if before, err := known(ctx, s.d.DB, id, r.GetMessageId(), sum[:]); before != nil || err != nil {
+		return before, err
 	}
 	c, err := connection.Get(ctx, s.d.DB, id)
 	if err != nil {
@@ -79,23 +79,23 @@ func contentType(kind exchangev1.DocumentType) string {
 }
 
 // known answers a message that came before: nil when it did not.
-func (s *Server) known(ctx context.Context, id uuid.UUID, message string, sum []byte) (*exchangev1.SendDocumentResponse, error) {
-	d, found, err := maybe(documentdb.New(s.d.DB).FindMessage(ctx, documentdb.FindMessageParams{ConnectionID: id, MessageID: message}))
+func known(ctx context.Context, db documentdb.DBTX, id uuid.UUID, message string, sum []byte) (*exchangev1.SendDocumentResponse, error) {
+	d, found, err := maybe(documentdb.New(db).FindMessage(ctx, documentdb.FindMessageParams{ConnectionID: id, MessageID: message}))
 	if err != nil || !found {
 		return nil, postgres.Constraints{}.Translate(err)
 	}
 	if !bytes.Equal(d.SHA256, sum) {
 		return nil, failure.New(commonv1.Reason_REASON_MESSAGE_ID_REUSED, "document", d.Name())
 	}
-	shown, err := s.shown(ctx, d)
-	return &exchangev1.SendDocumentResponse{Document: shown}, err
+	steps, err := stepsOf(ctx, db, d)
+	return &exchangev1.SendDocumentResponse{Document: ToProto(d, steps)}, err
 }
 
 // takeIn writes the row and the first steps. Of two that come at once the second finds the first: they wait for each
 // other at the connection's row.
 func (s *Server) takeIn(ctx context.Context, d Document) (answer *exchangev1.SendDocumentResponse, err error) {
 	err = s.within(ctx, d.Connection, func(c *change) error {
-		if answer, err = s.known(ctx, d.Connection, d.Message, d.SHA256); answer != nil || err != nil {
+		if answer, err = known(ctx, c.tx, d.Connection, d.Message, d.SHA256); answer != nil || err != nil {
 			return err
 		}
 		if err := c.connection.Travels(); err != nil {
