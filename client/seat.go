@@ -60,23 +60,33 @@ type Seat struct {
 	err   error
 }
 
-// HoldSeat claims a seat and holds it. When all are taken the error is a *SeatsTakenError, which names who has them. Other
-// reasons of a refusal: SEATS_RECOVERING (with RetryAfter), RIGHT_REFUSED, PERMISSION_DENIED.
+// HoldSeat claims a seat and holds it. When all are taken the error is a *SeatsTakenError, which names who has them. After a
+// disturbance, while Kontor counts the seats anew, it waits as long as ctx lets it; then the reason is SEATS_RECOVERING. Other
+// reasons of a refusal: RIGHT_REFUSED, PERMISSION_DENIED.
 func (s *Session) HoldSeat(ctx context.Context, request SeatRequest) (*Seat, error) {
 	seats := licensingv1.NewSeatServiceClient(s.Conn())
-	began := time.Now()
-	answer, err := seats.ClaimSeat(ctx, &licensingv1.ClaimSeatRequest{
-		Parent: request.Subscriber, Company: request.Company, Product: request.Product,
-		DeviceId: request.DeviceID, DeviceTitle: request.DeviceTitle,
-	})
-	if err != nil {
-		return nil, seatsTaken(err)
+	for {
+		began := time.Now()
+		answer, err := seats.ClaimSeat(ctx, &licensingv1.ClaimSeatRequest{
+			Parent: request.Subscriber, Company: request.Company, Product: request.Product,
+			DeviceId: request.DeviceID, DeviceTitle: request.DeviceTitle,
+		})
+		if err == nil {
+			return holding(seats, answer, began), nil
+		}
+		if Reason(err) != "SEATS_RECOVERING" || pause(ctx, max(retryOf(asError(err)), firstWait)) != nil {
+			return nil, seatsTaken(err)
+		}
 	}
+}
+
+// holding holds a claimed seat from now on.
+func holding(seats licensingv1.SeatServiceClient, claimed *licensingv1.ClaimSeatResponse, began time.Time) *Seat {
 	background, stop := context.WithCancel(context.Background())
-	seat := &Seat{seats: seats, name: answer.GetSeat().GetName(), stop: stop, lost: make(chan struct{})}
-	seat.keep(answer, began)
+	seat := &Seat{seats: seats, name: claimed.GetSeat().GetName(), stop: stop, lost: make(chan struct{})}
+	seat.keep(claimed, began)
 	seat.running.Go(func() { seat.renew(background) })
-	return seat, nil
+	return seat
 }
 
 // Name is the seat's name, `subscribers/S/licences/L/seats/T`.

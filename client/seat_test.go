@@ -20,18 +20,23 @@ type seats struct {
 	licensingv1.UnimplementedSeatServiceServer
 	lease int32 // seconds
 
-	mu       sync.Mutex
-	claims   int
-	renewals int
-	refusal  error
-	renewed  chan struct{}
-	released string
+	mu         sync.Mutex
+	recovering int // claims that have to wait
+	claims     int
+	renewals   int
+	refusal    error
+	renewed    chan struct{}
+	released   string
 }
 
 func (s *seats) ClaimSeat(context.Context, *licensingv1.ClaimSeatRequest) (*licensingv1.ClaimSeatResponse, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.claims++
+	if s.recovering > 0 {
+		s.recovering--
+		return nil, refuse(codes.Unavailable, "SEATS_RECOVERING", "", 10*time.Millisecond)
+	}
 	return &licensingv1.ClaimSeatResponse{
 		Seat: &licensingv1.Seat{Name: "subscribers/s/licences/l/seats/t"}, Token: "token-0", LeaseSeconds: s.lease,
 	}, s.refusal
@@ -181,9 +186,21 @@ func TestWhenAllSeatsAreTakenTheErrorNamesLimitAndHolders(t *testing.T) {
 	if retry, ok := client.RetryAfter(err); !ok || retry != 7*time.Second {
 		t.Errorf("retry after %s", retry)
 	}
-	d = &double{seats: seats{refusal: refuse(codes.Unavailable, "SEATS_RECOVERING", "", 0)}}
-	if _, err := hold(t, d); client.Reason(err) != "SEATS_RECOVERING" || d.seats.claims < 2 {
-		t.Errorf("%d tries while seats recover: %v", d.seats.claims, err)
+}
+
+func TestWhileSeatsAreCountedAnewAClaimWaits(t *testing.T) {
+	d := &double{seats: seats{lease: 60, recovering: 6}}
+	held(t, d)
+	if d.seats.claims != 7 {
+		t.Errorf("%d tries", d.seats.claims)
+	}
+	d = &double{seats: seats{recovering: 1_000}}
+	s := signIn(t, d)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	_, err := s.HoldSeat(ctx, client.SeatRequest{Subscriber: "subscribers/s", Company: "c", Product: "books", DeviceID: "d"})
+	if client.Reason(err) != "SEATS_RECOVERING" && !errors.Is(err, context.DeadlineExceeded) && status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("after the time was over: %v", err)
 	}
 }
 
