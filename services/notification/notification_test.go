@@ -22,6 +22,7 @@ import (
 	"kontor.internal/libs/service"
 	"kontor.internal/libs/service/servicetest"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
+	exchangev1 "kontor.internal/proto/gen/go/kontor/exchange/v1"
 	identityv1 "kontor.internal/proto/gen/go/kontor/identity/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	notificationv1 "kontor.internal/proto/gen/go/kontor/notification/v1"
@@ -288,6 +289,23 @@ func TestWhoWasAddedIsToldAndWhoInvitedThemselvesIsNot(t *testing.T) {
 	}
 	if len(h.letters(t)) != 1 {
 		t.Errorf("letters %v", h.letters(t))
+	}
+}
+
+func TestTheEndsOfAConnectionAreToldWhichTheyAre(t *testing.T) {
+	h := start(t)
+	account := h.NewAccount("programma@example.com")
+	h.Publish(events.Event{
+		Subject: "kontor.exchange.connection.invited", Aggregate: "connections/x", Subscriber: "subscribers/s", Time: time.Now(),
+		Payload: &exchangev1.ConnectionInvited{
+			Connection: &exchangev1.Connection{Name: "connections/x", Sender: &exchangev1.ConnectionEnd{CompanyTitle: "SIA Āboli"}},
+			Side:       exchangev1.Side_SIDE_RECEIVER, Account: account,
+		},
+	})
+	mail := h.office.next(t)
+	if mail.subject != "You were made the receiver of documents of SIA Āboli" || !strings.Contains(mail.text, "connections/x") ||
+		!strings.Contains(mail.text, "its present password") {
+		t.Errorf("mail %+v", mail)
 	}
 }
 

@@ -38,6 +38,9 @@ type Facts struct {
 	InvitationSubject, InvitationBody string
 	// LocalUser is the user's name in the local program.
 	LocalUser string
+	// Connection is its resource name, Company whose documents it carries; Sender says that the reader sends.
+	Connection, Company string
+	Sender              bool
 	// Activation says that the link sets the first password.
 	Activation bool
 	// Number of the contract.

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"kontor.internal/libs/events"
+	exchangev1 "kontor.internal/proto/gen/go/kontor/exchange/v1"
 	identityv1 "kontor.internal/proto/gen/go/kontor/identity/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	notificationv1 "kontor.internal/proto/gen/go/kontor/notification/v1"
@@ -16,7 +17,7 @@ import (
 func Filters() []string {
 	return []string{
 		"kontor.identity.account.>", "kontor.tenancy.invitation.>", "kontor.tenancy.member.>",
-		"kontor.licensing.contract.>", "kontor.licensing.trial.>",
+		"kontor.licensing.contract.>", "kontor.licensing.trial.>", "kontor.exchange.connection.>",
 	}
 }
 
@@ -93,6 +94,7 @@ func rules() []rule {
 				KeptUntil: m.GetKeptUntilDate(),
 			}}, true
 		}),
+		on(&exchangev1.ConnectionInvited{}, connectionInvited),
 	}
 }
 
@@ -107,4 +109,13 @@ func memberAdded(e events.Received, m *tenancyv1.MemberAdded) (Order, bool) {
 	default:
 		return Order{}, false
 	}
+}
+
+// connectionInvited writes to the holder of an account that was made an end. The sending company is the one that is
+// named: the receiving one may be another subscriber's, who has not agreed yet.
+func connectionInvited(_ events.Received, m *exchangev1.ConnectionInvited) (Order, bool) {
+	return Order{notificationv1.LetterKind_LETTER_KIND_CONNECTION_INVITED, About{
+		Account: m.GetAccount(), Link: m.GetActivation(), Connection: m.GetConnection().GetName(),
+		Company: m.GetConnection().GetSender().GetCompanyTitle(), Sender: m.GetSide() == exchangev1.Side_SIDE_SENDER,
+	}}, true
 }

@@ -78,6 +78,7 @@ func (g *Gatherer) Gather(ctx context.Context, row letterdb.Letter) (gathered, e
 		return gathered{}, err
 	}
 	out.facts.LocalUser = about.LocalUser
+	out.facts.Connection, out.facts.Company, out.facts.Sender = about.Connection, about.Company, about.Sender
 	out.facts.Days = out.language.Integer(int64(about.Days))
 	if out.facts.End, err = dateText(out.language, about.End); err != nil {
 		return gathered{}, err
@@ -191,6 +192,7 @@ func sample(language locale.Language, console string, zone *time.Location, now t
 	return Facts{
 		Name: "Anna Kalniņa", Recipient: "anna@example.com", Link: console + "/example", Until: language.DateTime(now.AddDate(0, 0, 7), zone),
 		Subscriber: "SIA Piemērs", InvitationSubject: "SIA Piemērs", InvitationBody: "…", LocalUser: "Anna", Activation: true,
+		Connection: "connections/019f1b7e-0000-7000-8000-000000000000", Company: "SIA Piemērs", Sender: true,
 		Number: "K-" + strconv.Itoa(in.Year) + "-000001", End: language.Date(in.AddDays(7)), Days: language.Integer(7), KeptUntil: language.Date(in.AddMonths(3)),
 	}
 }

@@ -27,6 +27,10 @@ type About struct {
 	Contract string `json:"contract,omitempty"`
 	// LocalUser is the user's name in the local program.
 	LocalUser string `json:"localUser,omitempty"`
+	// Connection is `connections/X`, Company what its company is called; Sender says that the reader is the sending end.
+	Connection string `json:"connection,omitempty"`
+	Company    string `json:"company,omitempty"`
+	Sender     bool   `json:"sender,omitempty"`
 	// Language wanted, where the event says one.
 	Language string `json:"language,omitempty"`
 	// Days left of a trial.

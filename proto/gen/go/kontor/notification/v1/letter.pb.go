@@ -48,21 +48,24 @@ const (
 	LetterKind_LETTER_KIND_TRIAL_ENDING LetterKind = 8
 	// The trial has ended (J2).
 	LetterKind_LETTER_KIND_TRIAL_ENDED LetterKind = 9
+	// The reader's account was made an end of a connection (S3).
+	LetterKind_LETTER_KIND_CONNECTION_INVITED LetterKind = 10
 )
 
 // Enum value maps for LetterKind.
 var (
 	LetterKind_name = map[int32]string{
-		0: "LETTER_KIND_UNSPECIFIED",
-		1: "LETTER_KIND_ACTIVATION",
-		2: "LETTER_KIND_ALREADY_REGISTERED",
-		3: "LETTER_KIND_PASSWORD_RESET",
-		4: "LETTER_KIND_PASSWORD_CHANGED",
-		5: "LETTER_KIND_INVITATION",
-		6: "LETTER_KIND_MEMBER_ADDED",
-		7: "LETTER_KIND_CONTRACT_ACCEPTED",
-		8: "LETTER_KIND_TRIAL_ENDING",
-		9: "LETTER_KIND_TRIAL_ENDED",
+		0:  "LETTER_KIND_UNSPECIFIED",
+		1:  "LETTER_KIND_ACTIVATION",
+		2:  "LETTER_KIND_ALREADY_REGISTERED",
+		3:  "LETTER_KIND_PASSWORD_RESET",
+		4:  "LETTER_KIND_PASSWORD_CHANGED",
+		5:  "LETTER_KIND_INVITATION",
+		6:  "LETTER_KIND_MEMBER_ADDED",
+		7:  "LETTER_KIND_CONTRACT_ACCEPTED",
+		8:  "LETTER_KIND_TRIAL_ENDING",
+		9:  "LETTER_KIND_TRIAL_ENDED",
+		10: "LETTER_KIND_CONNECTION_INVITED",
 	}
 	LetterKind_value = map[string]int32{
 		"LETTER_KIND_UNSPECIFIED":        0,
@@ -75,6 +78,7 @@ var (
 		"LETTER_KIND_CONTRACT_ACCEPTED":  7,
 		"LETTER_KIND_TRIAL_ENDING":       8,
 		"LETTER_KIND_TRIAL_ENDED":        9,
+		"LETTER_KIND_CONNECTION_INVITED": 10,
 	}
 )
 
@@ -321,7 +325,7 @@ const file_kontor_notification_v1_letter_proto_rawDesc = "" +
 	"\vcreate_time\x18\n" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x125\n" +
-	"\bend_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\aendTime*\xc3\x02\n" +
+	"\bend_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\aendTime*\xe7\x02\n" +
 	"\n" +
 	"LetterKind\x12\x1b\n" +
 	"\x17LETTER_KIND_UNSPECIFIED\x10\x00\x12\x1a\n" +
@@ -333,7 +337,9 @@ const file_kontor_notification_v1_letter_proto_rawDesc = "" +
 	"\x18LETTER_KIND_MEMBER_ADDED\x10\x06\x12!\n" +
 	"\x1dLETTER_KIND_CONTRACT_ACCEPTED\x10\a\x12\x1c\n" +
 	"\x18LETTER_KIND_TRIAL_ENDING\x10\b\x12\x1b\n" +
-	"\x17LETTER_KIND_TRIAL_ENDED\x10\t*\x8e\x01\n" +
+	"\x17LETTER_KIND_TRIAL_ENDED\x10\t\x12\"\n" +
+	"\x1eLETTER_KIND_CONNECTION_INVITED\x10\n" +
+	"*\x8e\x01\n" +
 	"\vLetterState\x12\x1c\n" +
 	"\x18LETTER_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13LETTER_STATE_QUEUED\x10\x01\x12\x15\n" +
