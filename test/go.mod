@@ -10,6 +10,7 @@ require (
 	github.com/rs/zerolog v1.35.1
 	kontor.internal/gateway v0.0.0
 	kontor.internal/libs v0.0.0
+	kontor.internal/services/exchange v0.0.0
 	kontor.internal/services/identity v0.0.0
 	kontor.internal/services/tenancy v0.0.0
 )

@@ -11,6 +11,7 @@ require (
 	google.golang.org/grpc v1.85.0
 	kontor.internal/gateway v0.0.0
 	kontor.internal/libs v0.0.0
+	kontor.internal/services/exchange v0.0.0
 	kontor.internal/services/identity v0.0.0
 )
 

@@ -7,6 +7,7 @@ import (
 	"kontor.internal/libs/config"
 	"kontor.internal/libs/service"
 	"kontor.internal/services/backup"
+	"kontor.internal/services/exchange"
 	"kontor.internal/services/identity"
 	"kontor.internal/services/licensing"
 	"kontor.internal/services/notification"
@@ -28,6 +29,7 @@ func All() []Program {
 		of[identity.Config]("identity"),
 		of[tenancy.Config]("tenancy"),
 		of[licensing.Config]("licensing"),
+		of[exchange.Config]("exchange"),
 		of[backup.Config]("backup"),
 		of[notification.Config]("notification"),
 		of[gateway.Config]("gateway"),

@@ -9,6 +9,7 @@ import (
 	"kontor.internal/libs/config"
 	"kontor.internal/libs/service"
 	"kontor.internal/services/backup"
+	"kontor.internal/services/exchange"
 	"kontor.internal/services/identity"
 	"kontor.internal/services/licensing"
 	"kontor.internal/services/notification"
@@ -34,6 +35,7 @@ func programs() []program {
 		{name: "identity", database: true, run: in("identity", identity.New), settings: identitySettings},
 		{name: "tenancy", database: true, run: in("tenancy", tenancy.New), settings: tenancySettings},
 		{name: "licensing", database: true, run: in("licensing", licensing.New), settings: licensingSettings},
+		{name: "exchange", database: true, run: in("exchange", exchange.New), settings: exchangeSettings},
 		{name: "backup", database: true, run: in("backup", backup.New), settings: backupSettings},
 		{name: "notification", database: true, run: in("notification", notification.New), settings: notificationSettings},
 		{name: "gateway", run: in("gateway", gateway.New), settings: gatewaySettings},

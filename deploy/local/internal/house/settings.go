@@ -54,6 +54,13 @@ func licensingSettings(h *House) map[string]string {
 	}
 }
 
+func exchangeSettings(h *House) map[string]string {
+	return map[string]string{
+		"blob_url":           "file://" + h.objects(),
+		"key_encryption_key": h.secret("exchange-kek"),
+	}
+}
+
 // The wrapped keys lie beside the objects, not among them: no copy of the objects holds the keys.
 func backupSettings(h *House) map[string]string {
 	return map[string]string{
