@@ -21,7 +21,7 @@ const (
 	companyTax   = "LV40003000123"
 )
 
-// sampleMiB is the least size of the copy that is brought.
+// sampleMiB is the least size of the copy that is brought, unless the run says otherwise.
 const sampleMiB = 60
 
 // bringCompany is the way of the books from the premises into a company.
@@ -80,7 +80,7 @@ func (s *Stage) bringNewest(ctx context.Context, d *desk, home *premises) error 
 		func() error {
 			return s.does("makes a copy by release 1.4.0", func() (_ string, err error) {
 				var made samplegen.Made
-				file, made, err = home.copyOf(ctx, sample{release: "1.4.0", megabytes: sampleMiB, name: companyTitle, taxNumber: companyTax})
+				file, made, err = home.copyOf(ctx, sample{release: "1.4.0", megabytes: s.sampleMiB, name: companyTitle, taxNumber: companyTax})
 				return fmt.Sprintf("%d rows in %d tables, %s", made.Rows, len(made.Table), sizeOf(file)), err
 			})
 		},

@@ -34,6 +34,8 @@ type Stage struct {
 	// owner registered in step 1 and owns subscriber.
 	owner      *harness.Person
 	subscriber string
+	// sampleMiB is the least size of the uploaded copy.
+	sampleMiB int
 	// company was made of an uploaded copy in step 2.
 	company string
 	// users were prepared in step 3: Ieva, Jānis, Anna.
@@ -48,8 +50,10 @@ type Run struct {
 	Options harness.Options
 	// Documents is the folder for what people may want to look at.
 	Documents string
-	// KillBetween cuts the suite's power after each step and starts it again.
-	KillBetween bool
+	// SampleMiB is the least size of the copy that is brought; 0 is that of the issue, 60.
+	SampleMiB int
+	// KillAfter tells after which steps, from 1, the suite's power is cut; it is then started again. Nil is after none.
+	KillAfter func(step int) bool
 	// Out is where the play is shown.
 	Out io.Writer
 }
@@ -66,7 +70,10 @@ func (r Run) Play(ctx context.Context) (err error) {
 	r.say("The suite is ready after %s. Gateway %s, caught mail %s.", since(began), state.HTTP, state.Control)
 	r.say("Data in %s, log in %s, documents in %s.", state.Data, suite.LogFile(), r.Documents)
 
-	stage := &Stage{Suite: suite, Documents: r.Documents, Out: r.Out}
+	stage := &Stage{Suite: suite, Documents: r.Documents, Out: r.Out, sampleMiB: r.SampleMiB}
+	if stage.sampleMiB == 0 {
+		stage.sampleMiB = sampleMiB
+	}
 	steps := Steps()
 	for i, step := range steps {
 		if step.Play == nil {
@@ -78,7 +85,7 @@ func (r Run) Play(ctx context.Context) (err error) {
 			return fmt.Errorf("step %d is not as stated: %w", i+1, err)
 		}
 		r.say("  Step %d took %s.", i+1, since(began))
-		if r.KillBetween {
+		if r.KillAfter != nil && r.KillAfter(i+1) {
 			if err := r.cutPower(ctx, suite); err != nil {
 				return err
 			}
@@ -141,7 +148,7 @@ func Steps() []Step {
 		{"three local users are mapped to e-mails, register and keep their rights", prepareUsers},
 		{"two seats: two work, the third waits; a closed or killed seat is free again", shareSeats},
 		{"a seat is taken away: its database connection ends", takeSeat},
-		{"100 invoices go from one company's books into another's, with receipts", nil},
+		{"100 invoices go from one company's books into another's, with receipts", exchangeInvoices},
 		{"a dropped table is brought back from a snapshot", restoreTable},
 		{"the trial ends: writing is refused, reading and export work", endTrial},
 	}

@@ -54,7 +54,7 @@ func play(ctx context.Context, keep, killBetween bool) error {
 	data := filepath.Join(folder, "data")
 	err = demo.Run{
 		Options:   harness.Options{Program: program, Data: data, TestClock: true},
-		Documents: documents, KillBetween: killBetween, Out: os.Stdout,
+		Documents: documents, Out: os.Stdout, KillAfter: func(int) bool { return killBetween },
 	}.Play(ctx)
 	if err != nil {
 		return errors.Join(err, fmt.Errorf("data and log are in %s", folder), harness.RemoveBuild())
