@@ -17,8 +17,7 @@ import (
 type Step struct {
 	// Title says what has to happen.
 	Title string
-	// Play makes it happen and is an error when anything is not as stated; nil
-	// when this build of the suite can't play the step yet.
+	// Play makes it happen and is an error when anything is not as stated.
 	Play func(ctx context.Context, s *Stage) error
 }
 
@@ -76,9 +75,6 @@ func (r Run) Play(ctx context.Context) (err error) {
 	}
 	steps := Steps()
 	for i, step := range steps {
-		if step.Play == nil {
-			continue
-		}
 		r.say("\nStep %d of %d: %s", i+1, len(steps), step.Title)
 		began := time.Now()
 		if err := step.Play(ctx, stage); err != nil {
@@ -104,22 +100,13 @@ func (r Run) cutPower(ctx context.Context, suite *harness.Suite) error {
 	return nil
 }
 
-// conclude says what was played and what was not.
+// conclude says that all were played: the first that is not as stated ends the run.
 func (r Run) conclude(steps []Step, took time.Duration) {
 	r.say("\nAfter %.1f s:", took.Seconds())
-	missing := 0
 	for i, step := range steps {
-		outcome := "played, as stated"
-		if step.Play == nil {
-			outcome, missing = "NOT PLAYED, this build can't yet", missing+1
-		}
-		r.say("  %d. %-34s %s", i+1, outcome, step.Title)
+		r.say("  %d. played, as stated  %s", i+1, step.Title)
 	}
-	if missing == 0 {
-		r.say("All %d steps were played.", len(steps))
-	} else {
-		r.say("%d of %d steps were played; %d are still to be built.", len(steps)-missing, len(steps), missing)
-	}
+	r.say("All %d steps were played.", len(steps))
 }
 
 func (r Run) say(format string, args ...any) { _, _ = fmt.Fprintf(r.Out, format+"\n", args...) }
