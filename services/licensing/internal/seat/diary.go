@@ -98,7 +98,7 @@ func (d *Diary) listen(ctx context.Context) error {
 func (d *Diary) positions(ctx context.Context) (positions [partitions]string, err error) {
 	db := seatdb.New(d.deps.DB)
 	for p := range partitions {
-		if err := db.AddPosition(ctx, int16(p)); err != nil { //nolint:gosec // There are 16.
+		if err := db.AddPosition(ctx, int16(p)); err != nil {
 			return positions, translate(err)
 		}
 	}
@@ -114,7 +114,7 @@ func (d *Diary) positions(ctx context.Context) (positions [partitions]string, er
 // WriteDown takes over what happened to a licence's seats so far.
 func (d *Diary) WriteDown(ctx context.Context, of uuid.UUID) error {
 	p := partitionOf(of)
-	if err := seatdb.New(d.deps.DB).AddPosition(ctx, int16(p)); err != nil { //nolint:gosec // There are 16.
+	if err := seatdb.New(d.deps.DB).AddPosition(ctx, int16(p)); err != nil {
 		return translate(err)
 	}
 	_, err := d.takeOver(ctx, p)
@@ -146,7 +146,7 @@ func (d *Diary) takeOver(ctx context.Context, partition int) (last string, err e
 // some takes over a portion. The position's row is locked: one copy at a time does it.
 func (d *Diary) some(ctx context.Context, tx pgx.Tx, partition int) (last string, count int, err error) {
 	db := seatdb.New(tx)
-	if last, err = db.LockPosition(ctx, int16(partition)); err != nil { //nolint:gosec // There are 16.
+	if last, err = db.LockPosition(ctx, int16(partition)); err != nil {
 		return "", 0, err
 	}
 	messages, err := d.deps.Redis.XRangeN(ctx, logKey(partition), "("+last, "+", portion).Result()
@@ -158,7 +158,7 @@ func (d *Diary) some(ctx context.Context, tx pgx.Tx, partition int) (last string
 		if err != nil {
 			return "", 0, err
 		}
-		if err := d.keep(ctx, tx, int16(partition), e); err != nil { //nolint:gosec // There are 16.
+		if err := d.keep(ctx, tx, int16(partition), e); err != nil {
 			return "", 0, err
 		}
 		last = message.ID
@@ -166,5 +166,5 @@ func (d *Diary) some(ctx context.Context, tx pgx.Tx, partition int) (last string
 	if len(messages) == 0 {
 		return last, 0, nil
 	}
-	return last, len(messages), db.SetPosition(ctx, seatdb.SetPositionParams{Partition: int16(partition), Entry: last}) //nolint:gosec // There are 16.
+	return last, len(messages), db.SetPosition(ctx, seatdb.SetPositionParams{Partition: int16(partition), Entry: last})
 }

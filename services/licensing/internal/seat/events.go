@@ -59,7 +59,7 @@ func read(m redis.XMessage) (entry, error) {
 		id: m.ID, kind: kind(text("kind")), pool: Pool{Subscriber: r.id(text("subscriber")), Licence: r.id(text("licence"))},
 		seat: r.optional(text("seat")), account: r.optional(text("account")), company: r.optional(text("company")),
 		actor: r.optional(text("actor")), product: text("product"), device: text("device"), title: text("title"),
-		address: text("address"), slot: int32(r.number(text("slot"))), limit: int32(r.number(text("limit"))), //nolint:gosec // They are int32 where they come from.
+		address: text("address"), slot: int32(r.number(text("slot"))), limit: int32(r.number(text("limit"))),
 		gen: r.number(text("generation")), at: r.instant(text("at")),
 	}
 	return e, r.err

@@ -355,7 +355,7 @@ func (p *Pools) locked(ctx context.Context, of uuid.UUID, run func(db *seatdb.Qu
 		return translate(err)
 	}
 	defer conn.Release()
-	db, key := seatdb.New(conn), int64(binary.BigEndian.Uint64(of[8:])) //nolint:gosec // Any number will do.
+	db, key := seatdb.New(conn), int64(binary.BigEndian.Uint64(of[8:]))
 	if err := db.LockPool(ctx, key); err != nil {
 		return translate(err)
 	}

@@ -128,7 +128,7 @@ func (a answer) seat(i int) (Seat, error) {
 	f := answer(fields)
 	var r reader
 	s := Seat{
-		Slot: int32(r.number(f.text(0))), ID: r.id(f.text(1)), Account: r.id(f.text(2)), Company: r.id(f.text(3)), //nolint:gosec // A slot is at most the limit, an int32.
+		Slot: int32(r.number(f.text(0))), ID: r.id(f.text(1)), Account: r.id(f.text(2)), Company: r.id(f.text(3)),
 		Product: f.text(4), Device: f.text(5), Title: f.text(6), Generation: r.number(f.text(7)),
 		Since: r.instant(f.text(8)), Renewed: r.instant(f.text(9)), Ends: r.instant(f.text(10)),
 	}
