@@ -2,12 +2,14 @@ package database
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"kontor.internal/kits/kit"
@@ -135,10 +137,23 @@ func (p *Provisioner) Drop(ctx context.Context, d Database) error {
 	if _, err := admin.Exec(ctx, fmt.Sprintf("DROP DATABASE IF EXISTS %s WITH (FORCE)", quote(d.Name))); err != nil {
 		return fmt.Errorf("drop a company database: %w", err)
 	}
-	if err := dropRoles(ctx, admin, d.Prefix); err != nil {
+	if err := dropMetRoles(ctx, admin, d.Prefix); err != nil {
 		return fmt.Errorf("drop the roles of a company database: %w", err)
 	}
 	return postgres.InTx(ctx, p.db, func(tx pgx.Tx) error { return remove(ctx, tx, d.ID) })
+}
+
+// dropMetRoles drops the roles again when somebody else changed one at the same instant, e.g. closed a login whose session
+// ended: PostgreSQL says no more of it than that the row it had in hand is another now.
+func dropMetRoles(ctx context.Context, admin *pgxpool.Pool, prefix string) error {
+	const tries = 3
+	const internalError = "XX000" // SQLSTATE of `tuple concurrently updated` and `… deleted`
+	for n := 1; ; n++ {
+		err := dropRoles(ctx, admin, prefix)
+		if refused, ok := errors.AsType[*pgconn.PgError](err); !ok || refused.Code != internalError || n == tries {
+			return err
+		}
+	}
 }
 
 func dropRoles(ctx context.Context, admin *pgxpool.Pool, prefix string) error {
