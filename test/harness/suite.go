@@ -74,6 +74,7 @@ type State struct {
 	NATS            string              `json:"nats"`
 	SMTP            string              `json:"smtp"`
 	PostgresURL     string              `json:"postgresUrl"`
+	RedisURL        string              `json:"redisUrl"`
 	Services        map[string][]string `json:"services"`
 	PIDs            map[string]int      `json:"pids"`
 	Data            string              `json:"data"`

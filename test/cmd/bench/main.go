@@ -52,5 +52,18 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	bench.Figure{Name: "suite_start_warm", Value: time.Since(began).Seconds(), Unit: "s", Goal: "<=6"}.Print(os.Stdout)
-	return errors.Join(bench.Gateway(ctx, suite, os.Stdout), bench.SignIn(ctx, suite, os.Stdout))
+	return errors.Join(bench.Gateway(ctx, suite, os.Stdout), bench.SignIn(ctx, suite, os.Stdout), companies(ctx, suite))
+}
+
+// companies measures what a customer's programs wait for.
+func companies(ctx context.Context, suite *harness.Suite) (err error) {
+	c, err := bench.NewCustomer(ctx, suite)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	if err := c.Create(ctx, os.Stdout); err != nil {
+		return err
+	}
+	return errors.Join(c.Open(ctx, os.Stdout), c.Seats(ctx, suite, os.Stdout))
 }

@@ -39,6 +39,8 @@ type State struct {
 	SMTP     string `json:"smtp"`
 	// PostgresURL is the superuser's, for looking at what is there.
 	PostgresURL string `json:"postgresUrl"`
+	// RedisURL reaches Redis with its password.
+	RedisURL string `json:"redisUrl"`
 	// Services are the addresses of each service's copies.
 	Services map[string][]string `json:"services"`
 	// Metrics are the admin addresses by copy.
@@ -61,7 +63,7 @@ func (h *House) state() State {
 		PID: os.Getpid(), HTTP: "https://" + h.httpAddr, GRPC: h.grpcAddr, CA: h.authority.CAFile(),
 		Control: "http://" + h.control.Addr().String(), ControlToken: h.secret("control"), FirstStaffToken: h.secret("first-staff"),
 		Postgres: h.stores.postgres.Address(), Redis: h.stores.redis.Address(), NATS: h.stores.nats.Address(),
-		SMTP: h.stores.smtp.Addr().String(), PostgresURL: h.stores.postgres.DSN("postgres"),
+		SMTP: h.stores.smtp.Addr().String(), PostgresURL: h.stores.postgres.DSN("postgres"), RedisURL: h.stores.redis.URL(),
 		Services: h.addresses, Metrics: h.admins, PIDs: h.children.pids(), Data: h.folder.Path, Started: map[string]int64{},
 	}
 	for _, p := range h.phases {
