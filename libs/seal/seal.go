@@ -72,5 +72,5 @@ func (s *Sealer) Open(id string, sealed []byte) (secret []byte, old bool, err er
 			return secret, i > 0, nil
 		}
 	}
-	return nil, false, fmt.Errorf("seal: %s %s was altered, or sealed with a key-encryption key that is neither the present nor the previous one", s.name, id)
+	return nil, false, fmt.Errorf("seal: %s %s was altered, or sealed with another key than key_encryption_key or key_encryption_key_previous", s.name, id)
 }

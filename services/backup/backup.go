@@ -14,6 +14,7 @@ import (
 	"kontor.internal/libs/id"
 	"kontor.internal/libs/jobs"
 	"kontor.internal/libs/operation"
+	"kontor.internal/libs/rights"
 	"kontor.internal/libs/service"
 	backupv1 "kontor.internal/proto/gen/go/kontor/backup/v1"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
@@ -85,7 +86,7 @@ func wire(ctx context.Context, s *service.Service, cfg Config, kms keys.KMS, too
 		Operations: operations, Pages: s.Pages,
 		Databases: tenancyv1.NewCompanyDatabaseServiceClient(s.Peer("tenancy")),
 		Directory: tenancyv1.NewDirectoryServiceClient(s.Peer("tenancy")),
-		Rights:    licensingv1.NewRightServiceClient(s.Peer("licensing")),
+		Rights:    rights.New(licensingv1.NewRightServiceClient(s.Peer("licensing"))),
 	})
 	if err != nil {
 		return err

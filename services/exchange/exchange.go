@@ -10,13 +10,13 @@ import (
 	"kontor.internal/libs/clock"
 	"kontor.internal/libs/id"
 	"kontor.internal/libs/jobs"
+	"kontor.internal/libs/rights"
 	"kontor.internal/libs/seal"
 	"kontor.internal/libs/service"
 	exchangev1 "kontor.internal/proto/gen/go/kontor/exchange/v1"
 	identityv1 "kontor.internal/proto/gen/go/kontor/identity/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
-	"kontor.internal/services/exchange/internal/addon"
 	"kontor.internal/services/exchange/internal/connection"
 	"kontor.internal/services/exchange/internal/document"
 	"kontor.internal/services/exchange/internal/receipt"
@@ -67,14 +67,14 @@ func serve(ctx context.Context, s *service.Service, cfg Config, sealer *seal.Sea
 	if err != nil {
 		return err
 	}
-	paid := addon.AddOn{Licensing: licensingv1.NewRightServiceClient(s.Peer("licensing"))}
+	paid := rights.New(licensingv1.NewRightServiceClient(s.Peer("licensing")))
 	documents := document.NewServer(document.Deps{
-		DB: s.DB, Clock: now, NewID: id.New, Store: store, AddOn: paid, Sign: keys, Pages: s.Pages,
+		DB: s.DB, Clock: now, NewID: id.New, Store: store, Rights: paid, Sign: keys, Pages: s.Pages,
 	})
 	exchangev1.RegisterDocumentServiceServer(s.GRPC(), documents)
 	exchangev1.RegisterKeyServiceServer(s.GRPC(), keys)
 	exchangev1.RegisterConnectionServiceServer(s.GRPC(), connection.NewServer(connection.Deps{
-		DB: s.DB, Clock: now, NewID: id.New, AddOn: paid, Pages: s.Pages, Texts: s.Texts, TryStore: documents.Try,
+		DB: s.DB, Clock: now, NewID: id.New, Rights: paid, Pages: s.Pages, Texts: s.Texts, TryStore: documents.Try,
 		Companies: tenancyv1.NewDirectoryServiceClient(s.Peer("tenancy")),
 		Ends: connection.Ends{
 			Identity: identityv1.NewDirectoryServiceClient(s.Peer("identity")), Access: tenancyv1.NewAccessServiceClient(s.Peer("tenancy")),

@@ -6,6 +6,7 @@ import (
 
 	"kontor.internal/libs/blob"
 	"kontor.internal/libs/clock"
+	"kontor.internal/libs/seal"
 	"kontor.internal/libs/service"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/licensing/internal/catalogue"
@@ -20,7 +21,7 @@ type data struct {
 	catalogue *catalogue.Catalogue
 	texts     *entitlement.Texts
 	library   contract.Library
-	sealer    *keys.Sealer
+	sealer    *seal.Sealer
 }
 
 func loadData(cfg Config) (d data, err error) {
@@ -33,7 +34,7 @@ func loadData(cfg Config) (d data, err error) {
 	if d.library, err = contract.LoadLibrary(); err != nil {
 		return d, err
 	}
-	d.sealer, err = keys.NewSealer(cfg.KeyEncryptionKey, cfg.KeyEncryptionKeyPrevious)
+	d.sealer, err = seal.New("kontor licensing signing keys", cfg.KeyEncryptionKey, cfg.KeyEncryptionKeyPrevious)
 	return d, err
 }
 
@@ -67,7 +68,7 @@ func newParts(ctx context.Context, s *service.Service, cfg Config, given data) (
 }
 
 // openRing opens the signing keys.
-func openRing(ctx context.Context, s *service.Service, sealer *keys.Sealer) (*keys.Ring, error) {
+func openRing(ctx context.Context, s *service.Service, sealer *seal.Sealer) (*keys.Ring, error) {
 	return keys.Open(ctx, keys.Deps{DB: s.DB, Sealer: sealer, Policy: keys.DefaultPolicy(), Real: clock.System{}, Log: s.Log})
 }
 

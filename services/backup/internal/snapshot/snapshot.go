@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,6 +25,7 @@ import (
 	"kontor.internal/libs/operation"
 	"kontor.internal/libs/paging"
 	"kontor.internal/libs/postgres"
+	"kontor.internal/libs/rights"
 	backupv1 "kontor.internal/proto/gen/go/kontor/backup/v1"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
@@ -53,7 +53,7 @@ type Deps struct {
 	Pages      *paging.Codec
 	Databases  tenancyv1.CompanyDatabaseServiceClient
 	Directory  tenancyv1.DirectoryServiceClient
-	Rights     licensingv1.RightServiceClient
+	Rights     *rights.Rights
 }
 
 // Engine does the work that operations and the schedule ask for.
@@ -139,25 +139,7 @@ func (e *Engine) tell(ctx context.Context, tx pgx.Tx, of names.Company, subject 
 
 // require refuses with RIGHT_MISSING what the subscriber's conditions do not allow.
 func (e *Engine) require(ctx context.Context, of names.Company, action licensingv1.Action) error {
-	answer, err := e.Rights.DecideRight(ctx, &licensingv1.DecideRightRequest{Subscriber: of.SubscriberName(), Action: action})
-	if err != nil {
-		return err
-	}
-	if answer.GetDecision().GetAllowed() {
-		return nil
-	}
-	var conditions, remedies, why []string
-	for _, c := range answer.GetDecision().GetConditions() {
-		if c.GetMet() {
-			continue
-		}
-		conditions, why = append(conditions, c.GetKey()), append(why, c.GetText())
-		if c.GetRemedy() != "" {
-			remedies = append(remedies, c.GetRemedy())
-		}
-	}
-	return failure.New(commonv1.Reason_REASON_RIGHT_MISSING, "conditions", strings.Join(conditions, ","),
-		"remedies", strings.Join(remedies, ","), "why", strings.Join(why, " "))
+	return e.Rights.Require(ctx, rights.Question{Subscriber: of.SubscriberName(), Action: action})
 }
 
 // has says whether an error carries a reason.

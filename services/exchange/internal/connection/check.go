@@ -9,7 +9,6 @@ import (
 	exchangev1 "kontor.internal/proto/gen/go/kontor/exchange/v1"
 	identityv1 "kontor.internal/proto/gen/go/kontor/identity/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
-	"kontor.internal/services/exchange/internal/names"
 )
 
 // says are the texts of checks that went well, and of warnings, by language; English where there is none.
@@ -50,7 +49,7 @@ func (s *Server) TestConnection(ctx context.Context, r *exchangev1.TestConnectio
 		try func() error
 	}{
 		{"state", c.Travels},
-		{"add_on", func() error { return s.d.AddOn.Require(ctx, names.Subscriber(c.Manager)) }},
+		{"add_on", func() error { return s.paid(ctx, c) }},
 		{"tax_numbers", func() error { return s.tryTaxNumbers(ctx, c) }},
 		{"sender_account", func() error { return s.tryAccount(ctx, c.Sender) }},
 		{"receiver_account", func() error { return s.tryAccount(ctx, c.Receiver) }},

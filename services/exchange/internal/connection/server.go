@@ -15,10 +15,11 @@ import (
 	"kontor.internal/libs/idempotency"
 	"kontor.internal/libs/paging"
 	"kontor.internal/libs/postgres"
+	"kontor.internal/libs/rights"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	exchangev1 "kontor.internal/proto/gen/go/kontor/exchange/v1"
+	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
-	"kontor.internal/services/exchange/internal/addon"
 	"kontor.internal/services/exchange/internal/names"
 )
 
@@ -31,7 +32,7 @@ type Deps struct {
 	Clock     clock.Clock
 	NewID     id.Source
 	Ends      Ends
-	AddOn     addon.AddOn
+	Rights    *rights.Rights
 	Companies tenancyv1.DirectoryServiceClient
 	Pages     *paging.Codec
 	Texts     *failure.Texts
@@ -54,7 +55,7 @@ func (s *Server) CreateConnection(ctx context.Context, r *exchangev1.CreateConne
 	if err != nil {
 		return nil, err
 	}
-	refused := s.d.AddOn.Require(ctx, names.Subscriber(c.Manager))
+	refused := s.paid(ctx, c)
 	var ends ends
 	if refused == nil {
 		if ends, err = s.seatEnds(ctx, &c); err != nil {
@@ -77,6 +78,13 @@ func (s *Server) CreateConnection(ctx context.Context, r *exchangev1.CreateConne
 		return nil, Constraints().Translate(err)
 	}
 	return answer, s.grantAll(ctx, answer.GetConnection().GetName(), caller.From(ctx).Account)
+}
+
+// paid refuses with RIGHT_MISSING, and the way to get it, where the exchange of documents was not bought (S2).
+func (s *Server) paid(ctx context.Context, c Connection) error {
+	return s.d.Rights.Require(ctx, rights.Question{
+		Subscriber: names.Subscriber(c.Manager), Action: licensingv1.Action_ACTION_EXCHANGE_DOCUMENTS,
+	})
 }
 
 // plan checks what is wanted against the rules.

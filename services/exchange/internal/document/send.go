@@ -9,8 +9,10 @@ import (
 
 	"kontor.internal/libs/failure"
 	"kontor.internal/libs/postgres"
+	"kontor.internal/libs/rights"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	exchangev1 "kontor.internal/proto/gen/go/kontor/exchange/v1"
+	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	"kontor.internal/services/exchange/internal/connection"
 	"kontor.internal/services/exchange/internal/document/documentdb"
 	"kontor.internal/services/exchange/internal/names"
@@ -53,7 +55,9 @@ func (s *Server) mayTravel(ctx context.Context, c connection.Connection) error {
 	if err := c.Travels(); err != nil {
 		return err
 	}
-	return s.d.AddOn.Require(ctx, names.Subscriber(c.Manager))
+	return s.d.Rights.Require(ctx, rights.Question{
+		Subscriber: names.Subscriber(c.Manager), Action: licensingv1.Action_ACTION_EXCHANGE_DOCUMENTS,
+	})
 }
 
 // earlier reads the name of a document that another takes the place of; nil for none.

@@ -20,9 +20,9 @@ import (
 	"kontor.internal/libs/id"
 	"kontor.internal/libs/paging"
 	"kontor.internal/libs/postgres"
+	"kontor.internal/libs/rights"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	exchangev1 "kontor.internal/proto/gen/go/kontor/exchange/v1"
-	"kontor.internal/services/exchange/internal/addon"
 	"kontor.internal/services/exchange/internal/document/documentdb"
 	"kontor.internal/services/exchange/internal/names"
 )
@@ -41,13 +41,13 @@ type Signer interface {
 
 // Deps are what the server is made of.
 type Deps struct {
-	DB    *pgxpool.Pool
-	Clock clock.Clock
-	NewID id.Source
-	Store *blob.Bucket
-	AddOn addon.AddOn
-	Sign  Signer
-	Pages *paging.Codec
+	DB     *pgxpool.Pool
+	Clock  clock.Clock
+	NewID  id.Source
+	Store  *blob.Bucket
+	Rights *rights.Rights
+	Sign   Signer
+	Pages  *paging.Codec
 }
 
 // Server is DocumentService.

@@ -19,6 +19,7 @@ import (
 	"kontor.internal/libs/clock"
 	"kontor.internal/libs/id"
 	"kontor.internal/libs/postgres"
+	"kontor.internal/libs/seal"
 	"kontor.internal/services/licensing/internal/keys/keysdb"
 )
 
@@ -28,7 +29,7 @@ const refreshEvery = time.Minute
 // Deps are what a Ring needs.
 type Deps struct {
 	DB     *pgxpool.Pool
-	Sealer *Sealer
+	Sealer *seal.Sealer
 	Policy Policy
 	// Real is the real clock.
 	Real clock.Clock

@@ -12,13 +12,13 @@ import (
 	"kontor.internal/libs/idempotency"
 	"kontor.internal/libs/operation"
 	"kontor.internal/libs/postgres"
+	"kontor.internal/libs/rights"
 	authv1 "kontor.internal/proto/gen/go/kontor/auth/v1"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/tenancy/internal/database"
 	"kontor.internal/services/tenancy/internal/names"
-	"kontor.internal/services/tenancy/internal/rights"
 )
 
 // AddDataArea starts the adding of an area to a company that works.
@@ -36,7 +36,7 @@ func (s *Server) AddDataArea(ctx context.Context, r *tenancyv1.AddDataAreaReques
 		return nil, err
 	}
 	refused := s.d.Rights.Require(ctx, rights.Question{
-		Subscriber: owner, Action: licensingv1.Action_ACTION_WRITE, Product: k.Product,
+		Subscriber: names.Subscriber(owner), Action: licensingv1.Action_ACTION_WRITE, Product: k.Product,
 	})
 	answer, err := idempotency.Create(ctx, s.d.DB, r, func(ctx context.Context, tx pgx.Tx) (*tenancyv1.AddDataAreaResponse, error) {
 		if refused != nil {

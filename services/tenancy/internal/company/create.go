@@ -13,6 +13,7 @@ import (
 	"kontor.internal/libs/idempotency"
 	"kontor.internal/libs/operation"
 	"kontor.internal/libs/postgres"
+	"kontor.internal/libs/rights"
 	authv1 "kontor.internal/proto/gen/go/kontor/auth/v1"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
@@ -20,7 +21,6 @@ import (
 	"kontor.internal/services/tenancy/internal/cluster"
 	"kontor.internal/services/tenancy/internal/database"
 	"kontor.internal/services/tenancy/internal/names"
-	"kontor.internal/services/tenancy/internal/rights"
 	"kontor.internal/services/tenancy/internal/subscriber"
 	"kontor.internal/services/tenancy/internal/text"
 )
@@ -127,7 +127,7 @@ func (s *Server) mayAdd(ctx context.Context, p *plan) (err error) {
 		return postgres.Constraints{}.Translate(err)
 	}
 	return s.d.Rights.Require(ctx, rights.Question{
-		Subscriber: p.company.Subscriber, Action: licensingv1.Action_ACTION_ADD_COMPANY, CountAfter: p.counted + 1,
+		Subscriber: names.Subscriber(p.company.Subscriber), Action: licensingv1.Action_ACTION_ADD_COMPANY, CountAfter: p.counted + 1,
 	})
 }
 

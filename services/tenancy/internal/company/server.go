@@ -16,13 +16,13 @@ import (
 	"kontor.internal/libs/operation"
 	"kontor.internal/libs/paging"
 	"kontor.internal/libs/postgres"
+	"kontor.internal/libs/rights"
 	authv1 "kontor.internal/proto/gen/go/kontor/auth/v1"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/tenancy/internal/database"
 	"kontor.internal/services/tenancy/internal/member"
 	"kontor.internal/services/tenancy/internal/names"
-	"kontor.internal/services/tenancy/internal/rights"
 	"kontor.internal/services/tenancy/internal/subscriber"
 )
 

@@ -14,13 +14,13 @@ import (
 	"kontor.internal/libs/idempotency"
 	"kontor.internal/libs/paging"
 	"kontor.internal/libs/postgres"
+	"kontor.internal/libs/rights"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	identityv1 "kontor.internal/proto/gen/go/kontor/identity/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/tenancy/internal/member"
 	"kontor.internal/services/tenancy/internal/names"
 	"kontor.internal/services/tenancy/internal/people"
-	"kontor.internal/services/tenancy/internal/rights"
 	"kontor.internal/services/tenancy/internal/subscriber"
 )
 

@@ -8,10 +8,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"kontor.internal/libs/failure"
+	"kontor.internal/libs/rights"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	"kontor.internal/services/tenancy/internal/member/memberdb"
-	"kontor.internal/services/tenancy/internal/rights"
+	"kontor.internal/services/tenancy/internal/names"
 )
 
 // Room is licensing's word that a subscriber may have one member more. The zero value is for an account that stands
@@ -30,7 +31,7 @@ func (s *Members) FindRoom(ctx context.Context, db *pgxpool.Pool, r *rights.Righ
 		return Room{}, Constraints().Translate(err)
 	}
 	err = r.Require(ctx, rights.Question{
-		Subscriber: subscriber, Action: licensingv1.Action_ACTION_ADD_ACCOUNT, CountAfter: standing + invited + 1,
+		Subscriber: names.Subscriber(subscriber), Action: licensingv1.Action_ACTION_ADD_ACCOUNT, CountAfter: standing + invited + 1,
 	})
 	return Room{subscriber: subscriber, counted: standing}, err
 }

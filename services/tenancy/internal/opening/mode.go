@@ -7,8 +7,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"kontor.internal/libs/rights"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
-	"kontor.internal/services/tenancy/internal/rights"
+	"kontor.internal/services/tenancy/internal/names"
 )
 
 // mode is what a subscriber's licence allows in a product's data areas.
@@ -26,7 +27,7 @@ type mode struct {
 // ask asks licensing: for writing and, where that is refused, for reading.
 func ask(ctx context.Context, r *rights.Rights, subscriber uuid.UUID, product string) (mode, error) {
 	decide := func(action licensingv1.Action) (*licensingv1.Decision, error) {
-		return r.Decide(ctx, rights.Question{Subscriber: subscriber, Action: action, Product: product})
+		return r.Decide(ctx, rights.Question{Subscriber: names.Subscriber(subscriber), Action: action, Product: product})
 	}
 	write, err := decide(licensingv1.Action_ACTION_WRITE)
 	if err != nil {

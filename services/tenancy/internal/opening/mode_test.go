@@ -11,9 +11,9 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"kontor.internal/libs/failure"
+	"kontor.internal/libs/rights"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
-	"kontor.internal/services/tenancy/internal/rights"
 )
 
 // licences answers as licensing would.

@@ -11,13 +11,13 @@ import (
 
 	"kontor.internal/kits/kit"
 	"kontor.internal/libs/id"
+	"kontor.internal/libs/rights"
 	"kontor.internal/libs/seattoken"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	"kontor.internal/services/tenancy/internal/cluster"
 	"kontor.internal/services/tenancy/internal/database"
 	"kontor.internal/services/tenancy/internal/member"
 	"kontor.internal/services/tenancy/internal/people"
-	"kontor.internal/services/tenancy/internal/rights"
 )
 
 // Limits bound what a company's programs take of a cluster.

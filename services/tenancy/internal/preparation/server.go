@@ -12,13 +12,13 @@ import (
 	"kontor.internal/kits/kit"
 	"kontor.internal/libs/idempotency"
 	"kontor.internal/libs/paging"
+	"kontor.internal/libs/rights"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/tenancy/internal/company"
 	"kontor.internal/services/tenancy/internal/database"
 	"kontor.internal/services/tenancy/internal/member"
 	"kontor.internal/services/tenancy/internal/names"
 	"kontor.internal/services/tenancy/internal/people"
-	"kontor.internal/services/tenancy/internal/rights"
 )
 
 // ServerDeps are what LocalUserService is made of.

@@ -1,4 +1,4 @@
-// Package rights asks licensing whether a subscriber's own conditions allow something.
+// Package rights asks licensing whether a subscriber's own conditions allow something, and says why not.
 package rights
 
 import (
@@ -6,12 +6,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"kontor.internal/libs/failure"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
-	"kontor.internal/services/tenancy/internal/names"
 )
 
 // Rights asks licensing.
@@ -24,7 +21,8 @@ func New(licensing licensingv1.RightServiceClient) *Rights { return &Rights{lice
 
 // Question is an action and what it is about.
 type Question struct {
-	Subscriber uuid.UUID
+	// Subscriber is `subscribers/S`.
+	Subscriber string
 	Action     licensingv1.Action
 	// Product that the action concerns, if one.
 	Product string
@@ -44,7 +42,7 @@ func (r *Rights) Require(ctx context.Context, q Question) error {
 // Decide asks for the decision itself.
 func (r *Rights) Decide(ctx context.Context, q Question) (*licensingv1.Decision, error) {
 	answer, err := r.licensing.DecideRight(ctx, &licensingv1.DecideRightRequest{
-		Subscriber: names.Subscriber(q.Subscriber), Action: q.Action, Product: q.Product, CountAfter: int32(q.CountAfter),
+		Subscriber: q.Subscriber, Action: q.Action, Product: q.Product, CountAfter: int32(q.CountAfter),
 	})
 	return answer.GetDecision(), err
 }
