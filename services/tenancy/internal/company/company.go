@@ -113,7 +113,7 @@ func (c Change) Apply(company Company) (after Company, changed []string, err err
 	for _, field := range c.Fields {
 		switch field {
 		case fieldTitle:
-			if after.Title, err = text.Line("company.title", c.Wanted.GetTitle(), titleLength); err != nil {
+			if after.Title, err = readTitle("company.title", c.Wanted.GetTitle()); err != nil {
 				return Company{}, nil, err
 			}
 			if after.Title != company.Title {
@@ -129,6 +129,15 @@ func (c Change) Apply(company Company) (after Company, changed []string, err err
 		}
 	}
 	return after, changed, nil
+}
+
+// readTitle reads what people call a company: one line that says something.
+func readTitle(path, written string) (string, error) {
+	title, err := text.Line(path, written, titleLength)
+	if err == nil && title == "" {
+		err = failure.Invalid(path, "is empty")
+	}
+	return title, err
 }
 
 func same(a, b *uuid.UUID) bool { return a == b || a != nil && b != nil && *a == *b }

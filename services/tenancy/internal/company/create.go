@@ -22,7 +22,6 @@ import (
 	"kontor.internal/services/tenancy/internal/database"
 	"kontor.internal/services/tenancy/internal/names"
 	"kontor.internal/services/tenancy/internal/subscriber"
-	"kontor.internal/services/tenancy/internal/text"
 )
 
 // plan is a company that is to be made, with all that was found out before the transaction.
@@ -63,7 +62,7 @@ func (s *Server) plan(ctx context.Context, r *tenancyv1.CreateCompanyRequest) (p
 		ID: s.d.NewID(), Subscriber: owner, Country: r.GetCountry(), Region: of.Region,
 		State: tenancyv1.CompanyState_COMPANY_STATE_CREATING, Created: s.d.Clock.Now(), Revision: 1,
 	}
-	if p.company.Title, err = text.Line("title", r.GetTitle(), titleLength); err != nil {
+	if p.company.Title, err = readTitle("title", r.GetTitle()); err != nil {
 		return p, err
 	}
 	number, country, err := NormaliseTaxNumber(r.GetTaxNumber())
