@@ -109,3 +109,14 @@ func TestProgramsSynchroniseNeitherTooOftenNorTooSeldom(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAccountWithTwoPartsMayWhatBothMay(t *testing.T) {
+	c := Connection{Sender: Party{Account: "accounts/1"}, Receiver: Party{Account: "accounts/2"}}
+	held := rightsOf(c, "accounts/1")
+	if len(held) != 2 || len(held["accounts/1"]) != 4 || len(held["accounts/2"]) != 3 {
+		t.Error(held)
+	}
+	if held := rightsOf(Connection{Sender: Party{Account: "accounts/1"}}, "accounts/3"); len(held) != 2 {
+		t.Errorf("an end without an account is given rights: %v", held)
+	}
+}

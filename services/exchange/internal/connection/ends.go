@@ -52,12 +52,17 @@ func (e Ends) seat(ctx context.Context, email string) (seated, error) {
 	}, nil
 }
 
-// grant gives an account its rights in a connection, in place of those it had.
-func (e Ends) grant(ctx context.Context, account, connection string, permissions []authv1.Permission) error {
-	_, err := e.Access.GrantConnectionAccess(ctx, &tenancyv1.GrantConnectionAccessRequest{
-		Account: account, Connection: connection, Permissions: permissions,
-	})
-	return err
+// grantAll gives accounts their rights in a connection, in place of those they had.
+func (e Ends) grantAll(ctx context.Context, connection string, held map[string][]authv1.Permission) error {
+	for account, permissions := range held {
+		_, err := e.Access.GrantConnectionAccess(ctx, &tenancyv1.GrantConnectionAccessRequest{
+			Account: account, Connection: connection, Permissions: permissions,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // revoke ends an account's rights in a connection.

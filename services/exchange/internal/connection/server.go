@@ -2,6 +2,7 @@ package connection
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -16,6 +17,7 @@ import (
 	"kontor.internal/libs/paging"
 	"kontor.internal/libs/postgres"
 	"kontor.internal/libs/rights"
+	authv1 "kontor.internal/proto/gen/go/kontor/auth/v1"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	exchangev1 "kontor.internal/proto/gen/go/kontor/exchange/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
@@ -190,22 +192,21 @@ func (s *Server) grantAll(ctx context.Context, name, manager string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.d.Ends.grant(ctx, manager, name, toManage); err != nil {
-		return err
-	}
-	return s.grantEnds(ctx, c)
+	return s.d.Ends.grantAll(ctx, name, rightsOf(c, manager))
 }
 
-func (s *Server) grantEnds(ctx context.Context, c Connection) error {
-	if c.Sender.Account != "" {
-		if err := s.d.Ends.grant(ctx, c.Sender.Account, c.Name(), toSend); err != nil {
-			return err
+// rightsOf is what each account may in a connection: one that has two parts in it may what both may.
+func rightsOf(c Connection, manager string) map[string][]authv1.Permission {
+	held := map[string][]authv1.Permission{}
+	for _, part := range []struct {
+		account string
+		may     []authv1.Permission
+	}{{manager, toManage}, {c.Sender.Account, toSend}, {c.Receiver.Account, toReceive}} {
+		if part.account != "" {
+			held[part.account] = slices.Compact(slices.Sorted(slices.Values(slices.Concat(held[part.account], part.may))))
 		}
 	}
-	if c.Receiver.Account != "" {
-		return s.d.Ends.grant(ctx, c.Receiver.Account, c.Name(), toReceive)
-	}
-	return nil
+	return held
 }
 
 // ListConnections pages through a subscriber's.
