@@ -101,3 +101,19 @@ func TestErrorsThatNobodyTyped(t *testing.T) {
 		}
 	}
 }
+
+func TestWhomToAskIsSaidWhenItIsKnown(t *testing.T) {
+	texts, err := failure.LoadTexts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]string{"permission": "P", "scope": "S"}
+	for administrator, want := range map[string]string{
+		"": "You do not have the right P in S.", "Ilze": "You do not have the right P in S. Please ask Ilze.",
+	} {
+		values["administrator"] = administrator
+		if got := texts.Text(commonv1.Reason_REASON_PERMISSION_DENIED, "en", values); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
 	"strings"
 
 	"golang.org/x/text/language"
@@ -107,5 +108,18 @@ func (t *Texts) Text(reason commonv1.Reason, locale string, values map[string]st
 	for k, v := range values {
 		pairs = append(pairs, "{"+k+"}", v)
 	}
-	return strings.NewReplacer(pairs...).Replace(text)
+	return strings.NewReplacer(pairs...).Replace(known(text, values))
+}
+
+// optional is a part of a text in square brackets that is said only when its value is known: whom to ask, for instance.
+var optional = regexp.MustCompile(`\[[^\[\]]*\{([a-z0-9_]+)\}[^\[\]]*\]`)
+
+// known leaves out the parts of a text whose value is not known.
+func known(text string, values map[string]string) string {
+	return optional.ReplaceAllStringFunc(text, func(part string) string {
+		if values[optional.FindStringSubmatch(part)[1]] == "" {
+			return ""
+		}
+		return strings.Trim(part, "[]")
+	})
 }
