@@ -6,7 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -552,4 +554,52 @@ func TestARemovedConnectionLetsNobodyIn(t *testing.T) {
 	must(t, err)
 	_, err = h.connections(manager).ResumeConnection(t.Context(), &exchangev1.ResumeConnectionRequest{Name: c.GetName()})
 	servicetest.WantReason(t, err, commonv1.Reason_REASON_CONNECTION_STATE_REFUSED)
+}
+
+func TestAConnectionIsPausedAndSetWhileWhatWasSentCanBeFetched(t *testing.T) {
+	h := setup(t)
+	manager, c := h.connect()
+	sender, receiver := h.documents(c.GetSender().GetAccount()), h.documents(c.GetReceiver().GetAccount())
+	content := invoice(t, "R-1")
+	sent, err := sender.SendDocument(t.Context(), message(c.GetName(), "m-1", content))
+	must(t, err)
+	paused, err := h.connections(manager).PauseConnection(t.Context(), &exchangev1.PauseConnectionRequest{Name: c.GetName()})
+	must(t, err)
+	_, err = sender.SendDocument(t.Context(), message(c.GetName(), "m-2", invoice(t, "R-2")))
+	servicetest.WantReason(t, err, commonv1.Reason_REASON_CONNECTION_NOT_ACTIVE)
+	waiting, err := receiver.FetchDocuments(t.Context(), &exchangev1.FetchDocumentsRequest{Parent: c.GetName()})
+	must(t, err)
+	if len(waiting.GetDocuments()) != 1 {
+		t.Error(waiting)
+	}
+	set := paused.GetConnection()
+	set.SyncInterval = durationpb.New(time.Hour)
+	changed, err := h.connections(manager).UpdateConnection(t.Context(), &exchangev1.UpdateConnectionRequest{Connection: set})
+	must(t, err)
+	if changed.GetConnection().GetSyncInterval().AsDuration() != time.Hour {
+		t.Error(changed)
+	}
+	set.SyncInterval = durationpb.New(time.Minute)
+	_, err = h.connections(manager).UpdateConnection(t.Context(), &exchangev1.UpdateConnectionRequest{Connection: set})
+	servicetest.WantReason(t, err, commonv1.Reason_REASON_ETAG_MISMATCH)
+	_, err = h.connections(manager).ResumeConnection(t.Context(), &exchangev1.ResumeConnectionRequest{Name: c.GetName()})
+	must(t, err)
+
+	download, err := receiver.DownloadDocument(t.Context(), &exchangev1.DownloadDocumentRequest{Name: sent.GetDocument().GetName(), Offset: 10, Length: 20})
+	must(t, err)
+	var got []byte
+	for {
+		part, err := download.Recv()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		must(t, err)
+		if part.GetInfo() != nil && part.GetInfo().GetSizeBytes() != int64(len(content)) {
+			t.Error(part.GetInfo())
+		}
+		got = append(got, part.GetData()...)
+	}
+	if !bytes.Equal(got, content[10:30]) {
+		t.Errorf("downloaded %q", got)
+	}
 }
