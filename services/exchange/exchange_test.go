@@ -21,7 +21,6 @@ import (
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	exchangev1 "kontor.internal/proto/gen/go/kontor/exchange/v1"
 	identityv1 "kontor.internal/proto/gen/go/kontor/identity/v1"
-	"kontor.internal/services/exchange"
 )
 
 func TestAConnectionIsMadeWithAccountsThatMayTheLeast(t *testing.T) {
