@@ -301,6 +301,10 @@ func TestPayrollIsAddedAsASecondArea(t *testing.T) {
 	r := &tenancyv1.AddDataAreaRequest{Name: company.GetName(), Product: "payroll", RequestId: newID()}
 	answer, err := owner.companies().AddDataArea(t.Context(), r)
 	must(t, err)
+	second := &tenancyv1.AddDataAreaRequest{Name: company.GetName(), Product: "payroll", RequestId: newID()}
+	if _, err := owner.companies().AddDataArea(t.Context(), second); err == nil {
+		t.Error("two were added at once")
+	}
 	if over := owner.ends(answer.GetOperation().GetName()); over.GetState() != commonv1.Operation_STATE_SUCCEEDED {
 		t.Fatal(over)
 	}

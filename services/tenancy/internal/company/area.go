@@ -55,7 +55,7 @@ func (s *Server) beginArea(ctx context.Context, tx pgx.Tx, c Company, k *kit.Kit
 	if err := locked.Ready(); err != nil {
 		return nil, err
 	}
-	if err := free(ctx, tx, locked, k); err != nil {
+	if err := s.free(ctx, tx, locked, k); err != nil {
 		return nil, err
 	}
 	if r.GetUpload() != "" {
@@ -67,11 +67,24 @@ func (s *Server) beginArea(ctx context.Context, tx pgx.Tx, c Company, k *kit.Kit
 		Subscriber: names.Subscriber(c.Subscriber), Kind: KindArea,
 		Permission: authv1.Permission_PERMISSION_COMPANIES_MANAGE, Scope: c.Name(), Input: r,
 	})
+	if err != nil {
+		return nil, err
+	}
+	locked.Operation = started.GetName()
+	_, err = update(ctx, tx, locked)
 	return &tenancyv1.AddDataAreaResponse{Operation: started}, err
 }
 
-// free refuses an area that the company has.
-func free(ctx context.Context, tx pgx.Tx, c Company, k *kit.Kit) error {
+// free refuses an area that the company has, and a second one while one is being added: of two that fill the same area the
+// later would empty what the first had filled.
+func (s *Server) free(ctx context.Context, tx pgx.Tx, c Company, k *kit.Kit) error {
+	last, err := s.d.Operations.Get(ctx, tx, c.Operation)
+	if err == nil && last.GetEndTime() == nil {
+		return failure.New(commonv1.Reason_REASON_COMPANY_NOT_READY, "state", "being added to")
+	}
+	if err != nil && failure.Reason(err) != commonv1.Reason_REASON_NOT_FOUND { // Operations are forgotten after a while.
+		return err
+	}
 	d, err := database.Get(ctx, tx, *c.Live)
 	if err != nil {
 		return err

@@ -30,7 +30,7 @@ type Company struct {
 	// Upload is what its books were filled from; nil for an empty start.
 	Upload *uuid.UUID
 	State  tenancyv1.CompanyState
-	// Operation is what makes it, or made it; empty before it is known.
+	// Operation is what makes it, or added to it last; empty before it is known.
 	Operation string
 	// Failure is the name of the reason why it could not be made.
 	Failure string

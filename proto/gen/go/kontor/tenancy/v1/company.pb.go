@@ -106,7 +106,7 @@ type Company struct {
 	Checklist []*ChecklistItem `protobuf:"bytes,8,rep,name=checklist,proto3" json:"checklist,omitempty"`
 	// When it was made.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// The operation that makes it, while CREATING, or that failed.
+	// The operation that makes it or made it, or that added to it last.
 	Operation string `protobuf:"bytes,10,opt,name=operation,proto3" json:"operation,omitempty"`
 	// Changes with each change; send it back with an update.
 	Etag string `protobuf:"bytes,11,opt,name=etag,proto3" json:"etag,omitempty"`
