@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,7 +28,24 @@ import (
 // olderCopy is a copy by a release that is not the newest.
 func olderCopy(t *testing.T) []byte {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), servertest.Postgres(t))
+	content, err := os.ReadFile(booksCopy(t, 3))
+	must(t, err)
+	return content
+}
+
+// booksCopy is a file with a copy by release 1.minor.0 of the books.
+func booksCopy(t *testing.T, minor int) string {
+	t.Helper()
+	server, err := pgx.Connect(t.Context(), servertest.Postgres(t))
+	must(t, err)
+	defer server.Close(context.Background())
+	name := fmt.Sprintf("books_1_%d", minor) // One test each makes it.
+	_, err = server.Exec(t.Context(), "CREATE DATABASE "+name)
+	must(t, err)
+	at, err := url.Parse(servertest.Postgres(t))
+	must(t, err)
+	at.Path = "/" + name
+	conn, err := pgx.Connect(t.Context(), at.String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +54,7 @@ func olderCopy(t *testing.T) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := set.Get("books", kit.Version{Major: 1, Minor: 3})
+	k := set.Get("books", kit.Version{Major: 1, Minor: minor})
 	if _, err := k.Apply(t.Context(), conn, kit.Install{}); err != nil {
 		t.Fatal(err)
 	}
@@ -48,14 +66,10 @@ func olderCopy(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	file := filepath.Join(t.TempDir(), "books.dump")
-	if out, err := exec.CommandContext(t.Context(), filepath.Join(bin, "pg_dump"), "-Fc", "-f", file, servertest.Postgres(t)).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), filepath.Join(bin, "pg_dump"), "-Fc", "-f", file, at.String()).CombinedOutput(); err != nil {
 		t.Fatalf("pg_dump: %v: %s", err, out)
 	}
-	content, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return content
+	return file
 }
 
 // announce announces a file over REST.
