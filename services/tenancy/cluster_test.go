@@ -61,6 +61,14 @@ func TestAClusterIsAddedOnlyWhenItCanBeUsed(t *testing.T) {
 			servicetest.WantReason(t, err, c.reason)
 		})
 	}
+	t.Run("a database that everybody may enter", func(t *testing.T) {
+		admin := h.cluster("postgres")
+		_, err := admin.Exec(t.Context(), "CREATE DATABASE open_to_all")
+		must(t, err)
+		defer func() { _, err := admin.Exec(t.Context(), "DROP DATABASE open_to_all"); must(t, err) }()
+		_, err = staff.clusters().CreateCluster(t.Context(), h.otherCluster())
+		servicetest.WantReason(t, err, commonv1.Reason_REASON_CLUSTER_UNFIT)
+	})
 	stranger := h.person("somebody@else.example")
 	_, err := stranger.clusters().CreateCluster(t.Context(), h.otherCluster())
 	servicetest.WantReason(t, err, commonv1.Reason_REASON_PERMISSION_DENIED)

@@ -85,6 +85,8 @@ func (h *house) makeProvisioner() {
 	_, err = conn.Exec(h.t.Context(), `DO $$ BEGIN
 		CREATE ROLE kontor_provisioner LOGIN CREATEDB CREATEROLE PASSWORD '`+provisionerPassword+`';
 		GRANT pg_signal_backend TO kontor_provisioner;
+		REVOKE CONNECT, TEMPORARY ON DATABASE postgres, template1 FROM PUBLIC;
+		GRANT CONNECT ON DATABASE postgres TO kontor_provisioner;
 		EXCEPTION WHEN duplicate_object THEN NULL; END $$`)
 	must(h.t, err)
 }

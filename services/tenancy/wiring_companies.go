@@ -70,6 +70,9 @@ func serveCompanies(ctx context.Context, s *service.Service, cfg Config, b books
 		return nil, err
 	}
 	clusters := cluster.NewClusters(s.DB, b.sealer)
+	if cfg.DefaultCluster.Host != "" {
+		s.Go("default cluster", func(ctx context.Context) error { return clusters.WarnIfUnfit(ctx, s.Log, cluster.DefaultID) })
+	}
 	provisioner := database.NewProvisioner(s.DB, clusters, deps.Clock, s.Log)
 	s.OnClose("company clusters", func(context.Context) error {
 		provisioner.Close()

@@ -88,7 +88,7 @@ func (h *House) prepareDatabases(ctx context.Context) error {
 	if err := ensureRole(ctx, conn, provisioner, h.secret(provisioner), "CREATEDB CREATEROLE"); err != nil {
 		return err
 	}
-	if _, err := conn.Exec(ctx, "GRANT pg_signal_backend TO "+provisioner); err != nil {
+	if _, err := conn.Exec(ctx, "GRANT pg_signal_backend TO "+provisioner+"; "+onlyProvisionerEnters); err != nil {
 		return err
 	}
 	for _, p := range h.programs {
@@ -105,6 +105,11 @@ func (h *House) prepareDatabases(ctx context.Context) error {
 	}
 	return nil
 }
+
+// onlyProvisionerEnters keeps the logins of companies' programs out of the databases that come with every server: they
+// could leave things there, and hold locks that the provisioner waits for.
+const onlyProvisionerEnters = `REVOKE CONNECT, TEMPORARY ON DATABASE postgres, template1 FROM PUBLIC;
+	GRANT CONNECT ON DATABASE postgres TO ` + provisioner
 
 func ensureRole(ctx context.Context, conn *pgx.Conn, name, password, rights string) error {
 	var there bool

@@ -137,26 +137,26 @@ func alteration(r *tenancyv1.UpdateClusterRequest) (func(*Cluster), error) {
 type Default struct {
 	Host     string `koanf:"host" doc:"Host of the company cluster that the installation brings, as in its certificate and as accounting programs reach it; empty for none."`
 	Port     int32  `koanf:"port" doc:"Its port." default:"5432"`
-	User     string `koanf:"user" doc:"Its provisioner's login: CREATEDB, CREATEROLE and pg_signal_backend, no superuser." default:"kontor_provisioner"`
+	User     string `koanf:"user" doc:"Its provisioner's login: CREATEDB, CREATEROLE and pg_signal_backend, no superuser. PUBLIC may CONNECT to no database of the cluster, the provisioner to postgres." default:"kontor_provisioner"`
 	Password string `koanf:"password" doc:"The provisioner's password." secret:"true"`
 	CAFile   string `koanf:"ca_file" doc:"PEM file of the CA that signed the cluster's certificate."`
 	Capacity int32  `koanf:"capacity" doc:"How many databases it may hold." default:"5000"`
 }
 
-// defaultID is the same in every copy and at every start: the cluster is known by it when its address changes.
-var defaultID = uuid.MustParse("00000000-0000-7000-8000-000000000001")
+// DefaultID is the same in every copy and at every start: the cluster is known by it when its address changes.
+var DefaultID = uuid.MustParse("00000000-0000-7000-8000-000000000001")
 
 // PutDefault writes down the installation's own cluster as it is now.
 func PutDefault(ctx context.Context, db *pgxpool.Pool, sealer *seal.Sealer, now clock.Clock, region, caPEM string, d Default) error {
 	if d.Password == "" || caPEM == "" {
 		return errors.New("default_cluster: password and ca_file belong to host")
 	}
-	sealed, err := sealer.Seal(defaultID.String(), []byte(d.Password))
+	sealed, err := sealer.Seal(DefaultID.String(), []byte(d.Password))
 	if err != nil {
 		return err
 	}
 	return clusterdb.New(db).PutDefault(ctx, clusterdb.PutDefaultParams(toParams(Cluster{
-		ID: defaultID, Title: "default", Region: region, Host: d.Host, Port: d.Port, Login: d.User, Sealed: sealed, CAPEM: caPEM,
+		ID: DefaultID, Title: "default", Region: region, Host: d.Host, Port: d.Port, Login: d.User, Sealed: sealed, CAPEM: caPEM,
 		Capacity: d.Capacity, Created: now.Now(),
 	})))
 }

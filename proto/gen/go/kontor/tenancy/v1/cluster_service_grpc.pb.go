@@ -35,7 +35,10 @@ const (
 type ClusterServiceClient interface {
 	// Adds a cluster after trying it: the server's certificate must verify, and the
 	// provisioner must have CREATEDB, CREATEROLE and pg_signal_backend and be no
-	// superuser. CLUSTER_UNREACHABLE, CLUSTER_UNFIT, CLUSTER_EXISTS.
+	// superuser. PUBLIC may CONNECT to none of its databases (those that come with
+	// a server let everybody in: REVOKE CONNECT, TEMPORARY, and GRANT CONNECT on
+	// `postgres` to the provisioner), and max_prepared_transactions must be 0.
+	// CLUSTER_UNREACHABLE, CLUSTER_UNFIT, CLUSTER_EXISTS.
 	CreateCluster(ctx context.Context, in *CreateClusterRequest, opts ...grpc.CallOption) (*CreateClusterResponse, error)
 	// The clusters, in the order they came.
 	ListClusters(ctx context.Context, in *ListClustersRequest, opts ...grpc.CallOption) (*ListClustersResponse, error)
@@ -90,7 +93,10 @@ func (c *clusterServiceClient) UpdateCluster(ctx context.Context, in *UpdateClus
 type ClusterServiceServer interface {
 	// Adds a cluster after trying it: the server's certificate must verify, and the
 	// provisioner must have CREATEDB, CREATEROLE and pg_signal_backend and be no
-	// superuser. CLUSTER_UNREACHABLE, CLUSTER_UNFIT, CLUSTER_EXISTS.
+	// superuser. PUBLIC may CONNECT to none of its databases (those that come with
+	// a server let everybody in: REVOKE CONNECT, TEMPORARY, and GRANT CONNECT on
+	// `postgres` to the provisioner), and max_prepared_transactions must be 0.
+	// CLUSTER_UNREACHABLE, CLUSTER_UNFIT, CLUSTER_EXISTS.
 	CreateCluster(context.Context, *CreateClusterRequest) (*CreateClusterResponse, error)
 	// The clusters, in the order they came.
 	ListClusters(context.Context, *ListClustersRequest) (*ListClustersResponse, error)
