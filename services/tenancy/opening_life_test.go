@@ -225,8 +225,8 @@ func TestWhatADeadOpenerLeavesIsClearedAway(t *testing.T) {
 	t.Run("it died before the role was made", func(t *testing.T) {
 		slot, session := uuid.New(), uuid.New()
 		o.exec(`INSERT INTO login_slot (id, database_id, role_name) SELECT $1, live_id, 'nobody_made_this' FROM company WHERE id = $2`, slot, idOf(o.company))
-		o.exec(`INSERT INTO session (id, company_id, slot_id, account_id, seat, area, product, read_only, created, lease_end, login_until)
-			VALUES ($1, $2, $3, $4, $5, 'books', 'books', false, now() - interval '2 minutes', now() - interval '1 minute', now())`,
+		o.exec(`INSERT INTO session (id, company_id, slot_id, account_id, seat, area, product, read_only, created, lease_end, login_until, connections)
+			VALUES ($1, $2, $3, $4, $5, 'books', 'books', false, now() - interval '2 minutes', now() - interval '1 minute', now(), 1)`,
 			session, idOf(o.company), slot, idOf(o.owner.account), o.subscriber+"/licences/x/seats/y")
 		id = session
 		servicetest.Eventually(t, "it is swept", swept)

@@ -1,6 +1,7 @@
 package tenancy_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -69,6 +70,7 @@ type licensingDouble struct {
 	noRead  bool
 	seats   int
 	asked   struct{ states, writes int }
+	after   func()
 	changes time.Time
 }
 
@@ -124,7 +126,18 @@ func (d *licensingDouble) BatchGetSeatStates(_ context.Context, r *licensingv1.B
 		}
 		answer.States = append(answer.States, state)
 	}
+	if d.after != nil {
+		d.after()
+		d.after = nil
+	}
 	return answer, nil
+}
+
+// onceAsked does something to the states right after they are told the next time.
+func (d *licensingDouble) onceAsked(do func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.after = do
 }
 
 // untilTime says when the answers become others by themselves.
@@ -181,7 +194,9 @@ func (k publicKeys) GetJwks(context.Context, *licensingv1.GetJwksRequest) (*lice
 // seat is a place to work that somebody holds.
 type seat struct {
 	name, account, company string
-	until                  time.Time
+	// product that it was claimed for; empty for books.
+	product string
+	until   time.Time
 }
 
 // seat claims one for a minute.
@@ -202,7 +217,7 @@ func (o *office) seat(p person, company string) seat {
 func (d *licensingDouble) token(s seat) string {
 	d.t.Helper()
 	token, err := seattoken.Sign(d.key, seattoken.Claims{
-		Seat: s.name, Account: s.account, Company: s.company, Device: "d", Product: "books", Slot: 1, Generation: 1, Expires: s.until,
+		Seat: s.name, Account: s.account, Company: s.company, Device: "d", Product: cmp.Or(s.product, "books"), Slot: 1, Generation: 1, Expires: s.until,
 	}, time.Now())
 	must(d.t, err)
 	return token

@@ -16,6 +16,7 @@ import (
 type Openings struct {
 	LoginsPerCompany    int `koanf:"logins_per_company" doc:"How many programs have one company open at a time, at the most: each has a login role on the company's cluster, which is kept for the next one." default:"100"`
 	ConnectionsPerLogin int `koanf:"connections_per_login" doc:"How many connections to the company's database one open program may have at a time." default:"10"`
+	ConnectionsShare    int `koanf:"connections_share" doc:"How many connections the open programs of one subscriber may have at a time on one cluster, all together. Past it each further program gets one. The cluster's max_connections must leave room for several subscribers' shares and for Kontor's own, about 20 a copy of tenancy." default:"100"`
 }
 
 // serveOpenings wires opening into what d has already: where companies lie, and who may what.
@@ -27,7 +28,7 @@ func serveOpenings(s *service.Service, cfg Openings, d opening.Deps) *opening.Se
 		answer, err := keys.GetJwks(ctx, &licensingv1.GetJwksRequest{})
 		return answer.GetJwks(), err
 	})
-	d.Limits = opening.Limits{Logins: cfg.LoginsPerCompany, Connections: cfg.ConnectionsPerLogin}
+	d.Limits = opening.Limits{Logins: cfg.LoginsPerCompany, Connections: cfg.ConnectionsPerLogin, Share: cfg.ConnectionsShare}
 	sessions := opening.NewSessions(d)
 	tenancyv1.RegisterOpeningServiceServer(s.GRPC(), opening.NewServer(sessions, s.Pages))
 	s.Consume(sessions.SeatEvents())

@@ -74,12 +74,15 @@ func (s *Sessions) gather(ctx context.Context, r Request, seat seattoken.Claims)
 			return facts{}, err
 		}
 	}
-	return s.judge(ctx, r, f)
+	return s.judge(ctx, r, seat, f)
 }
 
 // judge works out what the login may do. RIGHT_MISSING when the licence allows nothing, PERMISSION_DENIED when the caller's
 // rights come to nothing in this area.
-func (s *Sessions) judge(ctx context.Context, r Request, f facts) (facts, error) {
+func (s *Sessions) judge(ctx context.Context, r Request, seat seattoken.Claims, f facts) (facts, error) {
+	if err := checkProduct(seat, f.area.Product); err != nil {
+		return facts{}, err
+	}
 	if f.mode.Refused != nil {
 		return facts{}, f.mode.Refused
 	}

@@ -2,7 +2,7 @@ package opening
 
 import (
 	"context"
-	"fmt"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -111,27 +111,42 @@ func (s *Sessions) renew(ctx context.Context, rows []due) error {
 	if err := openingdb.New(s.d.DB).SetLeases(ctx, openingdb.SetLeasesParams{Ids: ids, Ends: ends}); err != nil {
 		return translate(err)
 	}
+	var all sync.WaitGroup
 	for cluster, some := range moving {
-		if err := s.prolong(ctx, cluster, some); err != nil && ctx.Err() == nil { // Others are not to wait for this one.
-			s.d.Log.ErrorContext(ctx, "logins can't be prolonged", "cluster", cluster, "logins", len(some), "error", err)
-		}
+		all.Go(func() {
+			if err := s.prolong(ctx, cluster, some); err != nil && ctx.Err() == nil { // Others are not to wait for this one.
+				s.d.Log.ErrorContext(ctx, "logins can't be prolonged", "cluster", cluster, "logins", len(some), "error", err)
+			}
+		})
 	}
+	all.Wait()
 	return nil
 }
 
 // prolong moves the ends of logins on one cluster, and then what is known of them.
 func (s *Sessions) prolong(ctx context.Context, cluster uuid.UUID, rows []due) error {
-	admin, err := s.d.Clusters.Admin(ctx, cluster)
+	within, cancel := context.WithTimeout(ctx, prolongWithin)
+	defer cancel()
+	admin, err := s.d.Clusters.Admin(within, cluster)
 	if err != nil {
 		return err
 	}
-	ids, ends, until := make([]uuid.UUID, len(rows)), make([]time.Time, len(rows)), map[string]time.Time{}
-	for i, r := range rows {
-		ids[i], ends[i] = r.ID, loginUntil(r.LeaseEnd)
-		until[r.RoleName] = ends[i]
+	until := map[string]time.Time{}
+	for _, r := range rows {
+		until[r.RoleName] = loginUntil(r.LeaseEnd)
 	}
-	if _, err := admin.Exec(ctx, prolonging(until)); err != nil {
-		return fmt.Errorf("prolong logins: %w", err)
+	moved, err := moveEnds(within, admin, until)
+	if err != nil {
+		return err
+	}
+	var (
+		ids  []uuid.UUID
+		ends []time.Time
+	)
+	for _, r := range rows {
+		if moved[r.RoleName] {
+			ids, ends = append(ids, r.ID), append(ends, until[r.RoleName])
+		}
 	}
 	return translate(openingdb.New(s.d.DB).SetLoginUntil(ctx, openingdb.SetLoginUntilParams{Ids: ids, Ends: ends}))
 }

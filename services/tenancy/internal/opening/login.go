@@ -64,6 +64,7 @@ func opening(l login) string {
 	role := quote(l.Role)
 	add("SELECT set_config('lock_timeout', '5s', true), set_config('statement_timeout', '10s', true)")
 	add("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", text(l.Role))
+	add("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", text(l.Role))
 	if l.Fresh {
 		add("DO $do$ BEGIN CREATE ROLE %s NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $do$", role)
 		add("DO $do$ DECLARE g name; BEGIN FOR g IN SELECT r.rolname FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid "+
@@ -80,22 +81,7 @@ func opening(l login) string {
 	if l.ReadOnly {
 		add("ALTER ROLE %s SET default_transaction_read_only = on", role)
 	}
-	add("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", text(l.Role))
 	add("ALTER ROLE %s LOGIN PASSWORD %s VALID UNTIL %s CONNECTION LIMIT %d", role, text(l.Verifier), instant(l.Until), l.Connections)
-	return sql.String()
-}
-
-// prolonging moves the ends of logins.
-func prolonging(until map[string]time.Time) string {
-	roles := make([]string, 0, len(until))
-	for role := range until {
-		roles = append(roles, role)
-	}
-	slices.Sort(roles) // As sweeping does, so that the two never wait for each other.
-	var sql strings.Builder
-	for _, role := range roles {
-		fmt.Fprintf(&sql, "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0));\nALTER ROLE %s VALID UNTIL %s;\n", text(role), quote(role), instant(until[role]))
-	}
 	return sql.String()
 }
 

@@ -12,6 +12,7 @@ import (
 	"kontor.internal/kits/kit"
 	"kontor.internal/libs/failure"
 	"kontor.internal/libs/postgres"
+	"kontor.internal/libs/seattoken"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/tenancy/internal/company"
@@ -41,7 +42,7 @@ func (s *Sessions) Open(ctx context.Context, r Request) (*tenancyv1.OpenCompanyR
 	if err != nil {
 		return nil, err
 	}
-	if err := s.admit(ctx, f, o); err != nil {
+	if err := s.admit(ctx, f, o, seat); err != nil {
 		// The role may be in whatever state: nobody knows its password, and sweeping closes it.
 		_ = s.endThese(context.WithoutCancel(ctx), []uuid.UUID{o.ID}, tenancyv1.SessionEnd_SESSION_END_CLOSED)
 		return nil, err
@@ -55,6 +56,8 @@ type opened struct {
 	slot    slot
 	binding binding
 	groups  []string
+	// connections that its login may have at a time.
+	connections int
 }
 
 func (o opened) stands() bool { return o.slot.stands(o.groups, o.ReadOnly) }
@@ -79,7 +82,7 @@ func (s *Sessions) reserve(ctx context.Context, r Request, f facts) (o opened, e
 			if replaced, err = endOfSeat(ctx, tx, o.Seat, o.Area, tenancyv1.SessionEnd_SESSION_END_CLOSED); err != nil {
 				return err
 			}
-			return s.write(ctx, tx, f, &o)
+			return s.write(ctx, tx, r, f, &o)
 		}))
 		if err == nil && replaced {
 			s.wake()
@@ -101,11 +104,14 @@ func lockPlace(ctx context.Context, tx pgx.Tx, r Request, f facts) error {
 }
 
 // write writes the row, and what the role is going to be: while it is being changed, it counts as unknown.
-func (s *Sessions) write(ctx context.Context, tx pgx.Tx, f facts, o *opened) (err error) {
+func (s *Sessions) write(ctx context.Context, tx pgx.Tx, r Request, f facts, o *opened) (err error) {
 	if o.slot, err = s.takeSlot(ctx, tx, f.Database, o.binding); err != nil {
 		return err
 	}
 	q := openingdb.New(tx)
+	if o.connections, err = s.share(ctx, q, r.Subscriber, f.Cluster); err != nil {
+		return err
+	}
 	if !o.stands() {
 		if err := q.PrepareSlot(ctx, openingdb.PrepareSlotParams{ID: o.slot.ID, Groups: o.groups, ReadOnly: o.ReadOnly}); err != nil {
 			return err
@@ -119,18 +125,21 @@ func (s *Sessions) write(ctx context.Context, tx pgx.Tx, f facts, o *opened) (er
 	if err := q.InsertSession(ctx, openingdb.InsertSessionParams{
 		ID: o.ID, CompanyID: o.Company, SlotID: o.slot.ID, AccountID: o.Account, Seat: o.Seat, Area: o.Area, Product: f.area.Product,
 		ReadOnly: o.ReadOnly, Created: o.Created, LeaseEnd: o.LeaseEnd, LoginUntil: loginUntil(o.LeaseEnd),
+		Connections: int32(o.connections),
 	}); err != nil {
 		return err
 	}
 	return tellOpened(ctx, tx, o.Session)
 }
 
-// admit lets the role in and binds it in the database, and makes sure that the session was not ended meanwhile.
-func (s *Sessions) admit(ctx context.Context, f facts, o opened) error {
+// admit lets the role in and binds it in the database, and makes sure that the session was not ended meanwhile. The seat is
+// asked about once more: an end that came before the session's row stood found nothing to end.
+func (s *Sessions) admit(ctx context.Context, f facts, o opened, seat seattoken.Claims) error {
 	ctx, cancel := context.WithTimeout(ctx, broken/2)
 	defer cancel()
 	group, inner := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.letIn(inner, f, o) })
+	group.Go(func() error { _, err := s.leaseOf(inner, seat); return err })
 	if !o.bound() {
 		group.Go(func() error { return s.bind(inner, f, o) })
 	}
@@ -151,7 +160,7 @@ func (s *Sessions) letIn(ctx context.Context, f facts, o opened) error {
 		return err
 	}
 	l := login{
-		Role: o.slot.Role, Database: f.Name, Verifier: f.verifier, Until: loginUntil(o.LeaseEnd), Connections: s.d.Limits.Connections,
+		Role: o.slot.Role, Database: f.Name, Verifier: f.verifier, Until: loginUntil(o.LeaseEnd), Connections: o.connections,
 		Groups: o.groups, ReadOnly: o.ReadOnly, Fresh: !o.slot.Made,
 	}
 	if o.slot.Made {

@@ -3,6 +3,7 @@ package opening
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"kontor.internal/libs/failure"
@@ -38,6 +39,14 @@ func checkSeat(seat seattoken.Claims, r Request, now time.Time) error {
 		return nil
 	}
 	return failure.New(commonv1.Reason_REASON_OPENING_SEAT_INVALID, "detail", detail)
+}
+
+// checkProduct refuses a seat that was claimed for work with another product: products may have licences of their own.
+func checkProduct(seat seattoken.Claims, product string) error {
+	if seat.Product == product {
+		return nil
+	}
+	return failure.New(commonv1.Reason_REASON_OPENING_SEAT_INVALID, "detail", fmt.Sprintf("it was claimed for %s, not for %s", seat.Product, product))
 }
 
 // leaseOf asks whether a seat that has a valid token is held now, and until when. A pool that can't tell, since it is

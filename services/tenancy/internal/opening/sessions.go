@@ -26,6 +26,8 @@ type Limits struct {
 	Logins int
 	// Connections is how many connections one login has at a time.
 	Connections int
+	// Share is how many connections the logins of one subscriber have at a time on one cluster.
+	Share int
 }
 
 // Deps are what sessions are made of.

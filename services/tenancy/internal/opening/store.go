@@ -81,3 +81,10 @@ func (s *Sessions) takeSlot(ctx context.Context, tx pgx.Tx, d database.Database,
 	made := slot{ID: s.d.NewID(), Role: d.LoginName()}
 	return made, q.InsertSlot(ctx, openingdb.InsertSlotParams{ID: made.ID, DatabaseID: d.ID, RoleName: made.Role})
 }
+
+// share is how many connections one more login may have. A subscriber whose logins have their share of the cluster gets
+// one for each further login, so that its people work on and others' too.
+func (s *Sessions) share(ctx context.Context, q *openingdb.Queries, subscriber, cluster uuid.UUID) (int, error) {
+	given, err := q.ConnectionsGiven(ctx, openingdb.ConnectionsGivenParams{SubscriberID: subscriber, ClusterID: cluster})
+	return max(1, min(s.d.Limits.Connections, s.d.Limits.Share-int(given))), err
+}

@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
 	"kontor.internal/services/tenancy/internal/opening/openingdb"
@@ -25,8 +24,6 @@ const (
 	again = 40 * time.Millisecond
 	// sweepWithin bounds Sweep. A connection that does not end in that time hangs in the server.
 	sweepWithin = 15 * time.Second
-	// atOnce is how many clusters are swept at the same time.
-	atOnce = 4
 )
 
 // toSweep is a session that ended and whose login may still be open.
@@ -73,7 +70,6 @@ func (s *Sessions) sweepOnce(ctx context.Context, concerns func(toSweep) bool) (
 		}
 	}
 	var group errgroup.Group
-	group.SetLimit(atOnce)
 	var swept atomic.Int64
 	for cluster, some := range byCluster {
 		group.Go(func() error {
@@ -95,52 +91,36 @@ func settled(t toSweep, now time.Time) bool { return t.Ready || now.Sub(t.Create
 
 // sweepCluster closes logins on one cluster and ends their connections. It returns those that are swept now.
 func (s *Sessions) sweepCluster(ctx context.Context, cluster uuid.UUID, some []toSweep) ([]toSweep, error) {
-	admin, err := s.d.Clusters.Admin(ctx, cluster)
-	if err != nil {
-		return nil, err
-	}
-	if roles := s.unclosed(some); len(roles) > 0 {
-		if _, err := admin.Exec(ctx, closing(roles)); err != nil {
-			return nil, fmt.Errorf("close logins: %w", err)
-		}
-		s.noteClosed(some)
-	}
-	rows, err := admin.Query(ctx, terminating, rolesOf(some))
-	if err != nil {
-		return nil, fmt.Errorf("end connections: %w", err)
-	}
-	busy, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, fmt.Errorf("end connections: %w", err)
-	}
-	quiet := s.quiet(some, busy)
+	quiet, err := s.sweepLogins(ctx, cluster, some)
 	if len(quiet) == 0 {
-		return nil, nil
+		return nil, err
 	}
 	ids := make([]uuid.UUID, len(quiet))
 	for i, t := range quiet {
 		ids[i] = t.ID
 	}
-	return quiet, translate(openingdb.New(s.d.DB).MarkSwept(ctx, ids))
+	return quiet, errors.Join(err, translate(openingdb.New(s.d.DB).MarkSwept(ctx, ids)))
 }
 
-// terminating ends the connections of some roles and says whose were there.
-const terminating = `SELECT usename::text FROM (SELECT usename, pg_terminate_backend(pid) FROM pg_stat_activity
-	WHERE usename = ANY($1::name[])) AS ended`
-
-// closing takes from roles what lets them in. Roles that are not there are passed over.
-func closing(roles []string) string {
-	var sql strings.Builder
-	sql.WriteString("DO $do$ DECLARE r name; BEGIN FOR r IN SELECT rolname FROM pg_roles WHERE rolname IN (")
-	for i, role := range roles {
-		if i > 0 {
-			sql.WriteString(", ")
-		}
-		sql.WriteString(text(role))
+// sweepLogins does on the cluster what is to be done there. Connections end whether or not their logins could be closed.
+func (s *Sessions) sweepLogins(ctx context.Context, cluster uuid.UUID, some []toSweep) (quiet []toSweep, err error) {
+	ctx, cancel := context.WithTimeout(ctx, clusterWithin)
+	defer cancel()
+	admin, err := s.d.Clusters.Admin(ctx, cluster)
+	if err != nil {
+		return nil, err
 	}
-	sql.WriteString(") ORDER BY rolname LOOP PERFORM pg_advisory_xact_lock(hashtextextended(r, 0)); " +
-		"EXECUTE format('ALTER ROLE %I NOLOGIN PASSWORD NULL', r); END LOOP; END $do$")
-	return sql.String()
+	var notClosed error
+	if roles := s.unclosed(some); len(roles) > 0 {
+		var open []string
+		open, notClosed = closeLogins(ctx, admin, roles)
+		s.noteClosed(some, open)
+	}
+	busy, err := endConnections(ctx, admin, rolesOf(some))
+	if err != nil {
+		return nil, errors.Join(notClosed, err)
+	}
+	return s.quiet(some, busy), notClosed
 }
 
 func rolesOf(some []toSweep) []string {
@@ -164,12 +144,13 @@ func (s *Sessions) unclosed(some []toSweep) []string {
 	return roles
 }
 
-func (s *Sessions) noteClosed(some []toSweep) {
+// noteClosed notes those of some sessions whose login is not open.
+func (s *Sessions) noteClosed(some []toSweep, open []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := now()
 	for _, t := range some {
-		if _, done := s.closed[t.ID]; !done && settled(t, at) {
+		if _, done := s.closed[t.ID]; !done && settled(t, at) && !slices.Contains(open, t.RoleName) {
 			s.closed[t.ID] = at
 		}
 	}
@@ -228,7 +209,7 @@ func (s *Sessions) RunSweeper(ctx context.Context) error {
 		}
 		before = left
 		next := rest
-		if err == nil && now().Before(until) {
+		if now().Before(until) {
 			next = again
 		}
 		woken, over := s.wait(ctx, next)

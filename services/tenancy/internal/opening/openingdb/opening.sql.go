@@ -12,6 +12,27 @@ import (
 	"github.com/google/uuid"
 )
 
+const connectionsGiven = `-- name: ConnectionsGiven :one
+SELECT coalesce(sum(s.connections), 0)::bigint
+FROM session AS s
+JOIN company AS c ON c.id = s.company_id
+JOIN login_slot AS l ON l.id = s.slot_id
+JOIN company_database AS d ON d.id = l.database_id
+WHERE c.subscriber_id = $1 AND d.cluster_id = $2 AND NOT s.swept
+`
+
+type ConnectionsGivenParams struct {
+	SubscriberID uuid.UUID
+	ClusterID    uuid.UUID
+}
+
+func (q *Queries) ConnectionsGiven(ctx context.Context, arg ConnectionsGivenParams) (int64, error) {
+	row := q.db.QueryRow(ctx, connectionsGiven, arg.SubscriberID, arg.ClusterID)
+	var column_1 int64
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const countSlots = `-- name: CountSlots :one
 SELECT count(*) FROM login_slot AS l
 WHERE l.database_id IN (SELECT d.id FROM company_database AS d WHERE d.company_id = $1 AND d.state <> 4)
@@ -207,22 +228,24 @@ func (q *Queries) GetSession(ctx context.Context, arg GetSessionParams) (GetSess
 }
 
 const insertSession = `-- name: InsertSession :exec
-INSERT INTO session (id, company_id, slot_id, account_id, seat, area, product, read_only, created, lease_end, login_until)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+INSERT INTO session (id, company_id, slot_id, account_id, seat, area, product, read_only, created, lease_end, login_until,
+    connections)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 `
 
 type InsertSessionParams struct {
-	ID         uuid.UUID
-	CompanyID  uuid.UUID
-	SlotID     uuid.UUID
-	AccountID  uuid.UUID
-	Seat       string
-	Area       string
-	Product    string
-	ReadOnly   bool
-	Created    time.Time
-	LeaseEnd   time.Time
-	LoginUntil time.Time
+	ID          uuid.UUID
+	CompanyID   uuid.UUID
+	SlotID      uuid.UUID
+	AccountID   uuid.UUID
+	Seat        string
+	Area        string
+	Product     string
+	ReadOnly    bool
+	Created     time.Time
+	LeaseEnd    time.Time
+	LoginUntil  time.Time
+	Connections int32
 }
 
 func (q *Queries) InsertSession(ctx context.Context, arg InsertSessionParams) error {
@@ -238,6 +261,7 @@ func (q *Queries) InsertSession(ctx context.Context, arg InsertSessionParams) er
 		arg.Created,
 		arg.LeaseEnd,
 		arg.LoginUntil,
+		arg.Connections,
 	)
 	return err
 }

@@ -20,8 +20,17 @@ UPDATE login_slot SET made = false, groups = $2, read_only = $3 WHERE id = $1;
 UPDATE login_slot SET bound_to = NULL, year_from = $2, year_to = $3 WHERE id = $1;
 
 -- name: InsertSession :exec
-INSERT INTO session (id, company_id, slot_id, account_id, seat, area, product, read_only, created, lease_end, login_until)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11);
+INSERT INTO session (id, company_id, slot_id, account_id, seat, area, product, read_only, created, lease_end, login_until,
+    connections)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
+
+-- name: ConnectionsGiven :one
+SELECT coalesce(sum(s.connections), 0)::bigint
+FROM session AS s
+JOIN company AS c ON c.id = s.company_id
+JOIN login_slot AS l ON l.id = s.slot_id
+JOIN company_database AS d ON d.id = l.database_id
+WHERE c.subscriber_id = $1 AND d.cluster_id = $2 AND NOT s.swept;
 
 -- name: SetReady :one
 UPDATE session SET ready = true WHERE id = $1 RETURNING (ended IS NOT NULL)::boolean AS over, end_reason;
