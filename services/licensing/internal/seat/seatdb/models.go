@@ -18,9 +18,3 @@ type SeatPool struct {
 	// Longest lease ever given, in seconds: so long holders may come back after a loss.
 	LongestLease int32
 }
-
-// The last entry of each partition's stream that was taken over into seat_event.
-type SeatPosition struct {
-	Partition int16
-	Entry     string
-}

@@ -187,15 +187,20 @@ const positions = `-- name: Positions :many
 SELECT partition, entry FROM seat_position ORDER BY partition
 `
 
-func (q *Queries) Positions(ctx context.Context) ([]SeatPosition, error) {
+type PositionsRow struct {
+	Partition int16
+	Entry     string
+}
+
+func (q *Queries) Positions(ctx context.Context) ([]PositionsRow, error) {
 	rows, err := q.db.Query(ctx, positions)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []SeatPosition
+	var items []PositionsRow
 	for rows.Next() {
-		var i SeatPosition
+		var i PositionsRow
 		if err := rows.Scan(&i.Partition, &i.Entry); err != nil {
 			return nil, err
 		}
