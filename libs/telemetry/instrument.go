@@ -1,15 +1,12 @@
 package telemetry
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 
 	"github.com/exaring/otelpgx"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/redis/go-redis/extra/redisotel/v9"
-	"github.com/redis/go-redis/v9"
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc/filters"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
@@ -77,20 +74,6 @@ func queryName(statement string) string {
 func (t *Telemetry) InstrumentPool(pool *pgxpool.Pool) error {
 	if err := otelpgx.RecordStats(pool, otelpgx.WithStatsMeterProvider(t.MeterProvider)); err != nil {
 		return fmt.Errorf("telemetry: pool: %w", err)
-	}
-	return nil
-}
-
-// InstrumentRedis makes a span for every command whose context is traced, and metrics of the commands and of the
-// connection pool. Commands' arguments are never recorded.
-func (t *Telemetry) InstrumentRedis(client redis.UniversalClient) error {
-	err := errors.Join(
-		redisotel.InstrumentTracing(client, redisotel.WithTracerProvider(t.TracerProvider), redisotel.WithDBStatement(false),
-			redisotel.WithCallerEnabled(false)),
-		redisotel.InstrumentMetrics(client, redisotel.WithMeterProvider(t.MeterProvider)),
-	)
-	if err != nil {
-		return fmt.Errorf("telemetry: redis: %w", err)
 	}
 	return nil
 }
