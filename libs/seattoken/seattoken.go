@@ -32,6 +32,10 @@ const (
 	claimSlot   = "slot"
 	claimGen    = "gen"
 	claimEnds   = "exm" // milliseconds; exp has whole seconds
+	claimMode   = "mod"
+	claimRead   = "ro"
+	claimPerson = "pp"
+	claimUntil  = "cap" // milliseconds, 0 for none
 )
 
 // ErrInvalid is what every token is refused with that licensing did not sign for a seat.
@@ -54,6 +58,12 @@ type Claims struct {
 	Generation int64
 	// Expires is when the lease ends.
 	Expires time.Time
+	// ReadOnly says that its holder may only read.
+	ReadOnly bool
+	// Mode, PerPerson and Until are licensing's own: how the seat counts, and beyond when no lease of it goes (zero for none).
+	Mode      string
+	PerPerson bool
+	Until     time.Time
 }
 
 // Over says whether the lease has ended.
@@ -61,10 +71,15 @@ func (c Claims) Over(now time.Time) bool { return !c.Expires.After(now) }
 
 // Sign signs a token with a private Ed25519 key that has a key id. Now is real time.
 func Sign(key jwk.Key, c Claims, now time.Time) (string, error) {
+	var until int64
+	if !c.Until.IsZero() {
+		until = c.Until.UnixMilli()
+	}
 	token, err := jwt.NewBuilder().
 		Issuer(Issuer).Audience([]string{Audience}).Subject(c.Account).IssuedAt(now).Expiration(c.Expires).
 		Claim(claimUse, purpose).Claim(claimSeat, c.Seat).Claim(claimWhere, c.Company).Claim(claimDevice, c.Device).
 		Claim(claimWhat, c.Product).Claim(claimSlot, c.Slot).Claim(claimGen, c.Generation).Claim(claimEnds, c.Expires.UnixMilli()).
+		Claim(claimMode, c.Mode).Claim(claimRead, c.ReadOnly).Claim(claimPerson, c.PerPerson).Claim(claimUntil, until).
 		Build()
 	if err != nil {
 		return "", fmt.Errorf("seattoken: %w", err)
@@ -129,17 +144,22 @@ func read(token jwt.Token) (Claims, error) {
 		c               Claims
 		use             string
 		slot, gen, ends float64
+		until           float64
 	)
 	c.Account, _ = token.Subject()
 	for name, into := range map[string]any{
 		claimUse: &use, claimSeat: &c.Seat, claimWhere: &c.Company, claimDevice: &c.Device, claimWhat: &c.Product,
 		claimSlot: &slot, claimGen: &gen, claimEnds: &ends,
+		claimMode: &c.Mode, claimRead: &c.ReadOnly, claimPerson: &c.PerPerson, claimUntil: &until,
 	} {
 		if err := token.Get(name, into); err != nil {
 			return Claims{}, errors.Join(ErrInvalid, err)
 		}
 	}
 	c.Slot, c.Generation, c.Expires = int32(slot), int64(gen), time.UnixMilli(int64(ends)).UTC()
+	if until > 0 {
+		c.Until = time.UnixMilli(int64(until)).UTC()
+	}
 	if use != purpose || c.Account == "" {
 		return Claims{}, ErrInvalid
 	}
