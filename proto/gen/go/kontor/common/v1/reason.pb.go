@@ -210,6 +210,10 @@ const (
 	Reason_REASON_COPY_TABLE_MISSING Reason = 361
 	// The copy's rows break `rules` of the product.
 	Reason_REASON_COPY_RULES_BROKEN Reason = 362
+	// What the copy unpacks to is more than `limit_bytes`, or more than an archive of its size can hold.
+	Reason_REASON_COPY_TOO_LARGE Reason = 363
+	// The subscriber's uploads that no company was made of have more than `limit_bytes` together.
+	Reason_REASON_UPLOADS_TOO_LARGE Reason = 364
 	// The company can't be worked with now; it is `state`.
 	Reason_REASON_COMPANY_NOT_READY Reason = 370
 	// The tax number is not one of its country's: `number`.
@@ -400,6 +404,8 @@ var (
 		360: "REASON_UPLOAD_STATE_UNFIT",
 		361: "REASON_COPY_TABLE_MISSING",
 		362: "REASON_COPY_RULES_BROKEN",
+		363: "REASON_COPY_TOO_LARGE",
+		364: "REASON_UPLOADS_TOO_LARGE",
 		370: "REASON_COMPANY_NOT_READY",
 		371: "REASON_TAX_NUMBER_INVALID",
 		372: "REASON_ACTIVITY_UNKNOWN",
@@ -538,6 +544,8 @@ var (
 		"REASON_UPLOAD_STATE_UNFIT":           360,
 		"REASON_COPY_TABLE_MISSING":           361,
 		"REASON_COPY_RULES_BROKEN":            362,
+		"REASON_COPY_TOO_LARGE":               363,
+		"REASON_UPLOADS_TOO_LARGE":            364,
 		"REASON_COMPANY_NOT_READY":            370,
 		"REASON_TAX_NUMBER_INVALID":           371,
 		"REASON_ACTIVITY_UNKNOWN":             372,
@@ -640,7 +648,7 @@ var File_kontor_common_v1_reason_proto protoreflect.FileDescriptor
 
 const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xee&\n" +
+	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xb5'\n" +
 	"\x06Reason\x12\x1c\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x1a\x04\xd0\xf3\x18\x02\x12\x19\n" +
 	"\x0fREASON_INTERNAL\x10\x01\x1a\x04\xd0\xf3\x18\r\x12!\n" +
@@ -732,7 +740,9 @@ const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\x13REASON_UPLOADS_FULL\x10\xe7\x02\x1a\x04\xd0\xf3\x18\b\x12$\n" +
 	"\x19REASON_UPLOAD_STATE_UNFIT\x10\xe8\x02\x1a\x04\xd0\xf3\x18\t\x12$\n" +
 	"\x19REASON_COPY_TABLE_MISSING\x10\xe9\x02\x1a\x04\xd0\xf3\x18\t\x12#\n" +
-	"\x18REASON_COPY_RULES_BROKEN\x10\xea\x02\x1a\x04\xd0\xf3\x18\t\x12#\n" +
+	"\x18REASON_COPY_RULES_BROKEN\x10\xea\x02\x1a\x04\xd0\xf3\x18\t\x12 \n" +
+	"\x15REASON_COPY_TOO_LARGE\x10\xeb\x02\x1a\x04\xd0\xf3\x18\t\x12#\n" +
+	"\x18REASON_UPLOADS_TOO_LARGE\x10\xec\x02\x1a\x04\xd0\xf3\x18\b\x12#\n" +
 	"\x18REASON_COMPANY_NOT_READY\x10\xf2\x02\x1a\x04\xd0\xf3\x18\t\x12$\n" +
 	"\x19REASON_TAX_NUMBER_INVALID\x10\xf3\x02\x1a\x04\xd0\xf3\x18\x03\x12\"\n" +
 	"\x17REASON_ACTIVITY_UNKNOWN\x10\xf4\x02\x1a\x04\xd0\xf3\x18\x03\x12\x1d\n" +
