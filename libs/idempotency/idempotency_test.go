@@ -1,6 +1,7 @@
 package idempotency_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -43,6 +44,28 @@ func as(t *testing.T, account string) context.Context {
 func create(ctx context.Context, pool *pgxpool.Pool, c *counter, r *identityv1.RegisterAccountRequest) (int64, error) {
 	answer, err := idempotency.Create(ctx, pool, r, c.run)
 	return answer.GetMinorUnits(), err
+}
+
+// What is kept of a request could be used to guess what is secret in it.
+func TestSecretsAreNoPartOfWhatIsKept(t *testing.T) {
+	pool, c, again := pgtest.New(t, nil), &counter{}, id.NewString()
+	kept := func(password string) (content []byte) {
+		r := request("a@example.com", again)
+		r.Password = password
+		if _, err := create(as(t, "accounts/a"), pool, c, r); err != nil {
+			t.Fatal(err)
+		}
+		if err := pool.QueryRow(t.Context(), "SELECT content FROM kontor.idempotency").Scan(&content); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := pool.Exec(t.Context(), "DELETE FROM kontor.idempotency"); err != nil {
+			t.Fatal(err)
+		}
+		return content
+	}
+	if !bytes.Equal(kept("one"), kept("another")) {
+		t.Error("the password can be told from what is kept")
+	}
 }
 
 func TestTheSameRequestGetsTheSameAnswer(t *testing.T) {
