@@ -18,6 +18,7 @@ import (
 	"kontor.internal/libs/postgres/pgtest"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	identityv1 "kontor.internal/proto/gen/go/kontor/identity/v1"
+	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 )
 
 func request(email, requestID string) *identityv1.RegisterAccountRequest {
@@ -50,9 +51,8 @@ func create(ctx context.Context, pool *pgxpool.Pool, c *counter, r *identityv1.R
 func TestSecretsAreNoPartOfWhatIsKept(t *testing.T) {
 	pool, c, again := pgtest.New(t, nil), &counter{}, id.NewString()
 	kept := func(password string) (content []byte) {
-		r := request("a@example.com", again)
-		r.Password = password
-		if _, err := create(as(t, "accounts/a"), pool, c, r); err != nil {
+		r := &tenancyv1.CreateClusterRequest{Title: "West 1", Password: password, RequestId: again}
+		if _, err := idempotency.Create(as(t, "accounts/a"), pool, r, c.run); err != nil {
 			t.Fatal(err)
 		}
 		if err := pool.QueryRow(t.Context(), "SELECT content FROM kontor.idempotency").Scan(&content); err != nil {
