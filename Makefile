@@ -80,3 +80,8 @@ run: setup ## Run the whole suite until Ctrl-C; data is kept between runs
 bench: setup ## Measure and print one line a figure; nothing passes or fails by it
 	@go build -o bin/ ./deploy/local/cmd/kontor-local ./test/cmd/bench
 	@exec bin/bench $(ARGS)
+
+.PHONY: bench-seats
+bench-seats: setup ## Measure seats: claims, refusals, memory, two copies, a dead holder's seat
+	@go build -o bin/ ./test/cmd/bench-seats
+	@exec bin/bench-seats $(ARGS)

@@ -1,19 +1,18 @@
 // Package seattoken is the proof of holding a seat: licensing signs it, tenancy opens companies for it, and with it a
 // holder comes back to the seat after a loss of the seat store.
 //
-// It is a JSON Web Token (RFC 7519) signed with Ed25519 that ends with the seat's lease, in real time.
+// It is a JSON Web Token (RFC 7519) signed with Ed25519 that ends with the seat's lease, in real time. Signing and checking
+// take little more than the signature itself: both stand in the way of every claim and renewal.
 package seattoken
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
-	"github.com/lestrrat-go/jwx/v3/jwa"
 	"github.com/lestrrat-go/jwx/v3/jwk"
-	"github.com/lestrrat-go/jwx/v3/jws"
-	"github.com/lestrrat-go/jwx/v3/jwt"
 )
 
 const (
@@ -22,20 +21,8 @@ const (
 	// Audience of every seat token.
 	Audience = "kontor"
 
-	purpose     = "seat" // keeps tokens of one kind from being taken for another's
-	maxBytes    = 4096
-	claimUse    = "use"
-	claimSeat   = "seat"
-	claimWhere  = "cmp"
-	claimDevice = "dev"
-	claimWhat   = "prd"
-	claimSlot   = "slot"
-	claimGen    = "gen"
-	claimEnds   = "exm" // milliseconds; exp has whole seconds
-	claimMode   = "mod"
-	claimRead   = "ro"
-	claimPerson = "pp"
-	claimUntil  = "cap" // milliseconds, 0 for none
+	purpose  = "seat" // keeps tokens of one kind from being taken for another's
+	maxBytes = 4096
 )
 
 // ErrInvalid is what every token is refused with that licensing did not sign for a seat.
@@ -69,26 +56,43 @@ type Claims struct {
 // Over says whether the lease has ended.
 func (c Claims) Over(now time.Time) bool { return !c.Expires.After(now) }
 
+// payload is what is signed. What is missing in it can be told from what is empty.
+type payload struct {
+	Issuer     string   `json:"iss"`
+	Audience   []string `json:"aud"`
+	Account    string   `json:"sub"`
+	IssuedAt   int64    `json:"iat"`
+	Expires    int64    `json:"exp"`
+	Use        string   `json:"use"`
+	Seat       *string  `json:"seat"`
+	Company    *string  `json:"cmp"`
+	Device     *string  `json:"dev"`
+	Product    *string  `json:"prd"`
+	Slot       *int32   `json:"slot"`
+	Generation *int64   `json:"gen"`
+	Ends       *int64   `json:"exm"` // milliseconds; exp has whole seconds
+	Mode       string   `json:"mod,omitempty"`
+	ReadOnly   bool     `json:"ro,omitempty"`
+	PerPerson  bool     `json:"pp,omitempty"`
+	Until      int64    `json:"cap,omitempty"` // milliseconds
+}
+
 // Sign signs a token with a private Ed25519 key that has a key id. Now is real time.
 func Sign(key jwk.Key, c Claims, now time.Time) (string, error) {
-	var until int64
+	ends, until := c.Expires.UnixMilli(), int64(0)
 	if !c.Until.IsZero() {
 		until = c.Until.UnixMilli()
 	}
-	token, err := jwt.NewBuilder().
-		Issuer(Issuer).Audience([]string{Audience}).Subject(c.Account).IssuedAt(now).Expiration(c.Expires).
-		Claim(claimUse, purpose).Claim(claimSeat, c.Seat).Claim(claimWhere, c.Company).Claim(claimDevice, c.Device).
-		Claim(claimWhat, c.Product).Claim(claimSlot, c.Slot).Claim(claimGen, c.Generation).Claim(claimEnds, c.Expires.UnixMilli()).
-		Claim(claimMode, c.Mode).Claim(claimRead, c.ReadOnly).Claim(claimPerson, c.PerPerson).Claim(claimUntil, until).
-		Build()
+	raw, err := json.Marshal(payload{
+		Issuer: Issuer, Audience: []string{Audience}, Account: c.Account, IssuedAt: now.Unix(), Expires: c.Expires.Unix(),
+		Use: purpose, Seat: &c.Seat, Company: &c.Company, Device: &c.Device, Product: &c.Product,
+		Slot: &c.Slot, Generation: &c.Generation, Ends: &ends,
+		Mode: c.Mode, ReadOnly: c.ReadOnly, PerPerson: c.PerPerson, Until: until,
+	})
 	if err != nil {
 		return "", fmt.Errorf("seattoken: %w", err)
 	}
-	signed, err := jwt.Sign(token, jwt.WithKey(jwa.EdDSA(), key))
-	if err != nil {
-		return "", fmt.Errorf("seattoken: %w", err)
-	}
-	return string(signed), nil
+	return sign(key, raw)
 }
 
 // Keys are where the public keys come from; libs/authn's key sources are such.
@@ -104,64 +108,43 @@ type refresher interface {
 // Verify reads a token that licensing signed, one that is over too: whoever needs a running lease asks Claims.Over.
 // ErrInvalid for anything else; other errors mean that the keys can't be had.
 func Verify(ctx context.Context, keys Keys, token string) (Claims, error) {
-	if len(token) > maxBytes {
-		return Claims{}, ErrInvalid
+	t, err := open(token)
+	if err != nil {
+		return Claims{}, err
 	}
 	set, err := keys.Keys(ctx)
 	if err != nil {
 		return Claims{}, err
 	}
-	if source, ok := keys.(refresher); ok && !signedBy(set, token) {
+	if source, ok := keys.(refresher); ok && !t.named(set) {
 		if set, err = source.Refresh(ctx); err != nil {
 			return Claims{}, err
 		}
 	}
-	parsed, err := jwt.Parse([]byte(token), jwt.WithKeySet(set, jws.WithRequireKid(true)), jwt.WithValidate(false))
-	if err != nil {
+	if !t.signedBy(set) {
+		return Claims{}, ErrInvalid
+	}
+	return read(t.payload)
+}
+
+func read(raw []byte) (Claims, error) {
+	var p payload
+	if err := json.Unmarshal(raw, &p); err != nil {
 		return Claims{}, errors.Join(ErrInvalid, err)
 	}
-	return read(parsed)
-}
-
-// signedBy says whether the token names a key of the set.
-func signedBy(set jwk.Set, token string) bool {
-	message, err := jws.Parse([]byte(token))
-	if err != nil || len(message.Signatures()) != 1 {
-		return true // Another set would not help.
-	}
-	id, _ := message.Signatures()[0].ProtectedHeaders().KeyID()
-	_, found := set.LookupKeyID(id)
-	return found
-}
-
-func read(token jwt.Token) (Claims, error) {
-	issuer, _ := token.Issuer()
-	audience, _ := token.Audience()
-	if issuer != Issuer || len(audience) != 1 || audience[0] != Audience {
+	if p.Issuer != Issuer || len(p.Audience) != 1 || p.Audience[0] != Audience || p.Use != purpose || p.Account == "" {
 		return Claims{}, ErrInvalid
 	}
-	var (
-		c               Claims
-		use             string
-		slot, gen, ends float64
-		until           float64
-	)
-	c.Account, _ = token.Subject()
-	for name, into := range map[string]any{
-		claimUse: &use, claimSeat: &c.Seat, claimWhere: &c.Company, claimDevice: &c.Device, claimWhat: &c.Product,
-		claimSlot: &slot, claimGen: &gen, claimEnds: &ends,
-		claimMode: &c.Mode, claimRead: &c.ReadOnly, claimPerson: &c.PerPerson, claimUntil: &until,
-	} {
-		if err := token.Get(name, into); err != nil {
-			return Claims{}, errors.Join(ErrInvalid, err)
-		}
-	}
-	c.Slot, c.Generation, c.Expires = int32(slot), int64(gen), time.UnixMilli(int64(ends)).UTC()
-	if until > 0 {
-		c.Until = time.UnixMilli(int64(until)).UTC()
-	}
-	if use != purpose || c.Account == "" {
+	if p.Seat == nil || p.Company == nil || p.Device == nil || p.Product == nil || p.Slot == nil || p.Generation == nil || p.Ends == nil {
 		return Claims{}, ErrInvalid
+	}
+	c := Claims{
+		Seat: *p.Seat, Account: p.Account, Company: *p.Company, Device: *p.Device, Product: *p.Product,
+		Slot: *p.Slot, Generation: *p.Generation, Expires: time.UnixMilli(*p.Ends).UTC(),
+		Mode: p.Mode, ReadOnly: p.ReadOnly, PerPerson: p.PerPerson,
+	}
+	if p.Until > 0 {
+		c.Until = time.UnixMilli(p.Until).UTC()
 	}
 	return c, nil
 }

@@ -3,6 +3,7 @@ package seattoken_test
 import (
 	"context"
 	"crypto/ed25519"
+	"encoding/base64"
 	"errors"
 	"strings"
 	"testing"
@@ -10,12 +11,14 @@ import (
 
 	"github.com/lestrrat-go/jwx/v3/jwa"
 	"github.com/lestrrat-go/jwx/v3/jwk"
+	"github.com/lestrrat-go/jwx/v3/jws"
+	"github.com/lestrrat-go/jwx/v3/jwt"
 
 	"kontor.internal/libs/authn"
 	"kontor.internal/libs/seattoken"
 )
 
-func key(t *testing.T, id string) jwk.Key {
+func key(t testing.TB, id string) jwk.Key {
 	t.Helper()
 	_, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
@@ -39,7 +42,7 @@ type published struct{ now, later jwk.Set }
 func (p *published) Keys(context.Context) (jwk.Set, error)    { return p.now, nil }
 func (p *published) Refresh(context.Context) (jwk.Set, error) { p.now = p.later; return p.now, nil }
 
-func set(t *testing.T, keys ...jwk.Key) jwk.Set {
+func set(t testing.TB, keys ...jwk.Key) jwk.Set {
 	t.Helper()
 	s := jwk.NewSet()
 	for _, k := range keys {
@@ -52,6 +55,12 @@ func set(t *testing.T, keys ...jwk.Key) jwk.Set {
 		}
 	}
 	return s
+}
+
+// forged is a token with another header.
+func forged(token, header string) string {
+	_, rest, _ := strings.Cut(token, ".")
+	return base64.RawURLEncoding.EncodeToString([]byte(header)) + "." + rest
 }
 
 func TestATokenSaysWhatWasSigned(t *testing.T) {
@@ -79,15 +88,21 @@ func TestATokenSaysWhatWasSigned(t *testing.T) {
 		token string
 		want  seattoken.Claims
 	}{
-		"a good one":                {good, want},
-		"one that is over":          {sign(first, over), over},
-		"by a key published since":  {sign(second, want), want},
-		"by a key nobody published": {token: sign(strange, want)},
-		"an access token":           {token: access},
-		"one that was altered":      {token: good[:len(good)-4] + "AAAA"},
-		"no token":                  {token: "seat"},
-		"a huge one":                {token: strings.Repeat("a", 5000)},
-		"none":                      {},
+		"a good one":                       {good, want},
+		"one that is over":                 {sign(first, over), over},
+		"by a key published since":         {sign(second, want), want},
+		"by a key nobody published":        {token: sign(strange, want)},
+		"an access token":                  {token: access},
+		"one that was altered":             {token: good[:len(good)-4] + "AAAA"},
+		"no token":                         {token: "seat"},
+		"one of four parts":                {token: good + ".AAAA"},
+		"one without signature":            {token: good[:strings.LastIndexByte(good, '.')+1]},
+		"one that chose no algorithm":      {token: forged(good, `{"alg":"none","kid":"one"}`)},
+		"one that chose another algorithm": {token: forged(good, `{"alg":"HS256","kid":"one"}`)},
+		"one with conditions":              {token: forged(good, `{"alg":"EdDSA","kid":"one","crit":["b64"],"b64":false}`)},
+		"one that names no key":            {token: forged(good, `{"alg":"EdDSA"}`)},
+		"a huge one":                       {token: strings.Repeat("a", 5000)},
+		"none":                             {},
 	}
 	for name, c := range cases {
 		keys := &published{now: set(t, first), later: set(t, first, second)}
@@ -98,5 +113,124 @@ func TestATokenSaysWhatWasSigned(t *testing.T) {
 	}
 	if want.Over(now) || !over.Over(now) || !want.Over(want.Expires) {
 		t.Error("a lease ends at its end")
+	}
+}
+
+func claims(now time.Time) seattoken.Claims {
+	return seattoken.Claims{
+		Seat: "subscribers/S/licences/L/seats/T", Account: "accounts/A", Company: "subscribers/S/companies/C", Device: "d", Product: "books",
+		Slot: 3, Generation: 5, Expires: now.Add(time.Minute).Truncate(time.Millisecond).UTC(),
+	}
+}
+
+func TestOthersReadATokenAsAJSONWebToken(t *testing.T) {
+	now, k := time.Now(), key(t, "one")
+	token, err := seattoken.Sign(k, claims(now), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := jwt.Parse([]byte(token), jwt.WithKeySet(set(t, k), jws.WithRequireKid(true)),
+		jwt.WithIssuer(seattoken.Issuer), jwt.WithAudience(seattoken.Audience), jwt.WithClaimValue("use", "seat"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ends, _ := parsed.Expiration()
+	if account, _ := parsed.Subject(); account != "accounts/A" || !ends.Equal(claims(now).Expires.Truncate(time.Second)) {
+		t.Errorf("%v", parsed)
+	}
+	signed, err := jwt.Sign(parsed, jwt.WithKey(jwa.EdDSA(), k))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := seattoken.Verify(t.Context(), &published{now: set(t, k)}, string(signed))
+	if err != nil || got != claims(now) {
+		t.Errorf("what others signed: %+v, %v", got, err)
+	}
+}
+
+func TestAKnownTokenIsNotCheckedAgainUntilItEnds(t *testing.T) {
+	now, k := time.Now(), key(t, "one")
+	clock := now
+	known := seattoken.NewKnown(4, func() time.Time { return clock })
+	keys := &published{now: set(t, k), later: set(t)}
+	mine, err := known.Sign(k, claims(now), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	others, err := seattoken.Sign(k, claims(now.Add(time.Second)), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := known.Verify(t.Context(), keys, others); err != nil {
+		t.Fatal(err)
+	}
+	keys.now = set(t) // No key is left: what is read now is read from memory.
+	for _, token := range []string{mine, others} {
+		if _, err := known.Verify(t.Context(), keys, token); err != nil {
+			t.Error(err)
+		}
+		if _, err := known.Verify(t.Context(), keys, token[:len(token)-4]+"AAAA"); !errors.Is(err, seattoken.ErrInvalid) {
+			t.Errorf("one that was altered: %v", err)
+		}
+	}
+	clock = now.Add(time.Hour)
+	if _, err := known.Verify(t.Context(), keys, mine); !errors.Is(err, seattoken.ErrInvalid) {
+		t.Errorf("one that has ended was not checked again: %v", err)
+	}
+	clock = now
+	for n := range 5 {
+		if _, err := known.Sign(k, claims(now.Add(time.Duration(n+1)*time.Minute)), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := known.Verify(t.Context(), keys, mine); !errors.Is(err, seattoken.ErrInvalid) {
+		t.Errorf("more are kept than may be: %v", err)
+	}
+}
+
+func FuzzVerify(f *testing.F) {
+	now, k := time.Now(), key(f, "one")
+	token, err := seattoken.Sign(k, claims(now), now)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(token)
+	f.Add("a.b.c")
+	keys := &published{now: set(f, k)}
+	keys.later = keys.now
+	f.Fuzz(func(t *testing.T, other string) {
+		if _, err := seattoken.Verify(t.Context(), keys, other); err == nil && other != token {
+			t.Errorf("%q was taken", other)
+		}
+	})
+}
+
+func BenchmarkSign(b *testing.B) {
+	now, k := time.Now(), key(b, "one")
+	for b.Loop() {
+		if _, err := seattoken.Sign(k, claims(now), now); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkVerify(b *testing.B) {
+	now, k := time.Now(), key(b, "one")
+	keys := &published{now: set(b, k)}
+	known := seattoken.NewKnown(100, time.Now)
+	token, err := known.Sign(k, claims(now), now)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for name, verify := range map[string]func(context.Context, seattoken.Keys, string) (seattoken.Claims, error){
+		"anew": seattoken.Verify, "known": known.Verify,
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := verify(b.Context(), keys, token); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

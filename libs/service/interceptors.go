@@ -85,11 +85,13 @@ func (g *guard) errorsStream(srv any, ss grpc.ServerStream, info *grpc.StreamSer
 
 // conclude logs the outcome in one line and turns the error into a status.
 func (g *guard) conclude(ctx context.Context, method string, started time.Time, err error) error {
-	took := slog.Duration("took", time.Since(started))
 	if err == nil {
-		g.log.DebugContext(ctx, "served", "method", method, took)
+		if g.log.Enabled(ctx, slog.LevelDebug) {
+			g.log.DebugContext(ctx, "served", "method", method, "took", time.Since(started))
+		}
 		return nil
 	}
+	took := slog.Duration("took", time.Since(started))
 	typed := failure.From(err)
 	if typed.Reason() == commonv1.Reason_REASON_INTERNAL {
 		errorID := id.NewString()
@@ -102,8 +104,7 @@ func (g *guard) conclude(ctx context.Context, method string, started time.Time, 
 }
 
 func localeOf(ctx context.Context) string {
-	md, _ := metadata.FromIncomingContext(ctx)
-	return first(md, HeaderLocale)
+	return header(ctx, HeaderLocale)
 }
 
 // recovery: a panic is one failed request, not a failed service.
@@ -129,8 +130,11 @@ func recovered(panicked any, err error) error {
 // with the session, or at the drain.
 
 func (g *guard) deadlineUnary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
-	ctx, cancel := context.WithTimeout(ctx, g.deadline)
-	defer cancel()
+	if own, ok := ctx.Deadline(); !ok || time.Until(own) > g.deadline {
+		bounded, cancel := context.WithTimeout(ctx, g.deadline)
+		defer cancel()
+		ctx = bounded
+	}
 	reply, err := handle(ctx, req)
 	if err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		err = ctx.Err()
@@ -167,12 +171,11 @@ func (g *guard) authenticateStream(srv any, ss grpc.ServerStream, info *grpc.Str
 }
 
 func (g *guard) identify(ctx context.Context, method string) (caller.Caller, error) {
-	md, _ := metadata.FromIncomingContext(ctx)
 	who := caller.Caller{
-		Service: peerService(ctx), Locale: first(md, HeaderLocale),
-		Address: first(md, HeaderAddress), OnBehalfOf: first(md, HeaderOnBehalfOf),
+		Service: peerService(ctx), Locale: header(ctx, HeaderLocale),
+		Address: header(ctx, HeaderAddress), OnBehalfOf: header(ctx, HeaderOnBehalfOf),
 	}
-	token, ok := strings.CutPrefix(first(md, HeaderAuthorization), "Bearer ")
+	token, ok := strings.CutPrefix(header(ctx, HeaderAuthorization), "Bearer ")
 	if !ok || token == "" {
 		return who, nil
 	}
@@ -219,8 +222,9 @@ func peerService(ctx context.Context) string {
 	return name
 }
 
-func first(md metadata.MD, key string) string {
-	if values := md.Get(key); len(values) > 0 {
+// header reads one header; reading them all would copy them.
+func header(ctx context.Context, key string) string {
+	if values := metadata.ValueFromIncomingContext(ctx, key); len(values) > 0 {
 		return values[0]
 	}
 	return ""

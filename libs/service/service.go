@@ -96,6 +96,10 @@ type closer struct {
 	close func(ctx context.Context) error
 }
 
+// streamWorkers answer requests on stacks that have grown already; what comes while all are at work gets a goroutine of its
+// own, as do streams beyond them.
+const streamWorkers = 64
+
 // New makes a service: telemetry, clock, certificates, listeners, database
 // with its tables migrated, NATS. What it opened it closes again on failure.
 // Register servers and background work on it, then Run it.
@@ -204,6 +208,7 @@ func (s *Service) openServer(spec Spec) (err error) {
 		grpc.Creds(credentials.NewTLS(tlsConfig)),
 		grpc.StatsHandler(s.Telemetry.GRPCServerHandler()),
 		grpc.MaxRecvMsgSize(s.cfg.MaxMessageBytes),
+		grpc.NumStreamWorkers(streamWorkers),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 	)...)

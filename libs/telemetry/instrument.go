@@ -17,7 +17,7 @@ import (
 )
 
 // GRPCServerHandler makes a span and metrics for every call that a gRPC server answers, health checks apart.
-func (t *Telemetry) GRPCServerHandler() stats.Handler { return otelgrpc.NewServerHandler(t.grpc()...) }
+func (t *Telemetry) GRPCServerHandler() stats.Handler { return t.server }
 
 // GRPCClientHandler makes a span and metrics for every gRPC call made, and passes the trace on.
 func (t *Telemetry) GRPCClientHandler() stats.Handler { return otelgrpc.NewClientHandler(t.grpc()...) }

@@ -65,6 +65,7 @@ type Telemetry struct {
 
 	logger   *slog.Logger
 	registry *prometheus.Registry
+	server   *serverStats
 	closers  []closer
 }
 
@@ -175,7 +176,8 @@ func (t *Telemetry) startMetrics(ctx context.Context, cfg Config, about *resourc
 	provider := sdkmetric.NewMeterProvider(options...)
 	t.MeterProvider = provider
 	t.closers = append(t.closers, surely(provider.Shutdown, exporter))
-	return nil
+	t.server, err = newServerStats(t)
+	return err
 }
 
 func (t *Telemetry) startLogs(ctx context.Context, cfg Config, about *resource.Resource) error {

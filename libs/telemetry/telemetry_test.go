@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -23,8 +24,11 @@ import (
 	tracev1 "go.opentelemetry.io/proto/otlp/trace/v1"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/status"
 
 	"kontor.internal/libs/servers/servertest"
 	"kontor.internal/libs/telemetry"
@@ -222,6 +226,36 @@ func TestShutdownEndsWithoutACollector(t *testing.T) {
 	begun := time.Now()
 	require.Error(t, sent.Shutdown(ctx))
 	require.Less(t, time.Since(begun), 4*time.Second)
+}
+
+func TestCallsAreCountedByMethodAndOutcomeAndStrangersCannotMakeUpMethods(t *testing.T) {
+	here := start(t, telemetry.Config{Service: "here", LogOutput: &bytes.Buffer{}})
+	handler, begun := here.GRPCServerHandler(), time.Now()
+	call := func(method string, err error) {
+		ctx := handler.TagRPC(t.Context(), &stats.RPCTagInfo{FullMethodName: method})
+		handler.HandleRPC(ctx, &stats.End{BeginTime: begun, EndTime: begun.Add(time.Millisecond), Error: err})
+	}
+	call("/a.B/Good", nil)
+	call("/a.B/Good", status.Error(codes.NotFound, "x"))
+	call("/a.B/Good", status.Error(codes.Internal, "x"))
+	call("/a.B/Good", status.Error(codes.Code(99), "x"))
+	call("/grpc.health.v1.Health/Check", nil)
+	for n := range 1100 {
+		call(fmt.Sprintf("/a.B/Made%d", n), status.Error(codes.Unimplemented, "x"))
+	}
+	text := metrics(t, here)
+	counted := map[string]bool{}
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "rpc_server_call_duration_seconds_count") {
+			counted[line] = true
+		}
+	}
+	require.Len(t, counted, 4+999+1)
+	require.Contains(t, text, `rpc_method="_OTHER"`)
+	require.NotContains(t, text, "Health")
+	require.Regexp(t, `count\{error_type="INTERNAL",[^}]*rpc_method="a.B/Good"`, text)
+	require.NotRegexp(t, `error_type="NOT_FOUND"`, text)
+	require.NoError(t, here.Shutdown(t.Context()))
 }
 
 // The path of a real request: HTTP → gRPC → PostgreSQL and Redis → NATS, one trace all the way.

@@ -29,6 +29,7 @@ const (
 // Customer is a subscriber with room for what is measured, and its owner.
 type Customer struct {
 	owner      *harness.Person
+	staff      *harness.Person
 	conn       *grpc.ClientConn
 	subscriber string
 	licence    string
@@ -64,6 +65,7 @@ func (c *Customer) widen(ctx context.Context, suite *harness.Suite) error {
 	if err != nil {
 		return err
 	}
+	c.staff = staff
 	conn, err := staff.GRPC()
 	if err != nil {
 		return err
@@ -88,9 +90,7 @@ func (c *Customer) Create(ctx context.Context, out io.Writer) error {
 	var took []time.Duration
 	for n := range companies {
 		began := time.Now()
-		made, err := tenancyv1.NewCompanyServiceClient(c.conn).CreateCompany(ctx, &tenancyv1.CreateCompanyRequest{
-			Parent: c.subscriber, Title: fmt.Sprintf("SIA %d", n), TaxNumber: "LV40003000123", Activity: "trade", RequestId: client.RequestID(),
-		})
+		made, err := tenancyv1.NewCompanyServiceClient(c.conn).CreateCompany(ctx, newCompany(c.subscriber, fmt.Sprintf("SIA %d", n)))
 		if err != nil {
 			return err
 		}
@@ -110,6 +110,12 @@ func (c *Customer) Create(ctx context.Context, out io.Writer) error {
 	p50, p99 := middle(took)
 	Figure{Name: "company_create", Value: p50.Seconds(), Unit: "s", P50: p50, P99: p99, Goal: "<=1.5"}.Print(out)
 	return nil
+}
+
+func newCompany(subscriber, title string) *tenancyv1.CreateCompanyRequest {
+	return &tenancyv1.CreateCompanyRequest{
+		Parent: subscriber, Title: title, TaxNumber: "LV40003000123", Activity: "trade", RequestId: client.RequestID(),
+	}
 }
 
 // Open measures opening a company through the gateway: a seat and a database login.

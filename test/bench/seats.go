@@ -1,148 +1,327 @@
 package bench
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
-	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strconv"
-	"strings"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
+
 	"kontor.internal/libs/caller"
+	"kontor.internal/libs/failure"
 	"kontor.internal/libs/mtls"
 	"kontor.internal/libs/service"
+	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
+	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/test/harness"
 )
 
-// manyClaimers claim and release at once.
-const manyClaimers = 64
+const (
+	// manyClaimers claim and release at once.
+	manyClaimers = 64
+	// seatsLasting is how long each kind of request is driven.
+	seatsLasting = 3 * time.Second
+	// shortLease is the least lease there may be, in seconds.
+	shortLease = 10
+)
 
-// Seats measures claiming and releasing seats at licensing itself, two calls each, beside what redis-benchmark gets from
-// the function that claims, on the same server. It repeats one claim that the service made, which from the second time on
-// freshens the lease of the seat that is held.
-func (c *Customer) Seats(ctx context.Context, suite *harness.Suite, out io.Writer) (err error) {
-	folder := filepath.Join(suite.State().Data, "tls", "gateway")
-	conn, err := service.Dial(service.DialOptions{
-		Name: "licensing", Addrs: suite.State().Services["licensing"],
-		TLS: mtls.Files{CA: suite.State().CA, Cert: filepath.Join(folder, "tls.crt"), Key: filepath.Join(folder, "tls.key")},
-	})
+// seatBench is a customer with one company whose seats are claimed at licensing itself, with the owner's token as the
+// gateway passes it on.
+type seatBench struct {
+	*Customer
+	suite *harness.Suite
+	out   io.Writer
+	// one and two are connections to one copy of licensing and to two.
+	one, two *grpc.ClientConn
+	// commands are the calls of Redis's functions that the first claim made.
+	commands commands
+}
+
+// Seats measures seats in a suite with two copies of licensing. A request is one call: a claim and its release are two.
+func Seats(ctx context.Context, suite *harness.Suite, out io.Writer) (err error) {
+	customer, err := NewCustomer(ctx, suite)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	seats := licensingv1.NewSeatServiceClient(conn)
-	cycle := func(ctx context.Context, worker, _ int) error {
-		ctx = caller.With(ctx, caller.Caller{Token: c.owner.Token, Address: "127.0.0.1"})
-		seat, err := seats.ClaimSeat(ctx, c.claim(fmt.Sprintf("claims-%d", worker)))
-		if err != nil {
-			return err
-		}
-		_, err = seats.ReleaseSeat(ctx, &licensingv1.ReleaseSeatRequest{Name: seat.GetSeat().GetName(), Token: seat.GetToken()})
+	defer func() { err = errors.Join(err, customer.Close()) }()
+	b := &seatBench{Customer: customer, suite: suite, out: out}
+	if err := b.makeCompany(ctx); err != nil {
 		return err
 	}
-	command, err := c.claimCommand(ctx, suite, func() error { return cycle(ctx, 0, 0) })
-	if err != nil {
+	copies := suite.State().Services["licensing"]
+	if b.one, err = b.dial(copies[:1]); err != nil {
 		return err
 	}
-	for _, workers := range []int{1, manyClaimers} {
-		l, err := drive(ctx, workers, 0, lasting, cycle)
-		if err != nil {
+	defer func() { err = errors.Join(err, b.one.Close()) }()
+	if b.two, err = b.dial(copies); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.two.Close()) }()
+	first := b.claimer(b.one)
+	if b.commands, err = overhear(ctx, suite, func() error { return first.request(ctx, 0, 0) }); err != nil {
+		return err
+	}
+	if err := first.leave(ctx); err != nil {
+		return err
+	}
+	for _, measure := range []func(context.Context) error{b.single, b.many, b.refusals, b.crash} {
+		if err := b.next(ctx, measure); err != nil {
 			return err
 		}
-		plain, err := benchmarkRedis(ctx, suite, workers, command)
-		if err != nil {
-			return err
-		}
-		Figure{Name: fmt.Sprintf("redis_claim_%d", workers), Value: plain, Unit: "req/s"}.Print(out)
-		Figure{Name: fmt.Sprintf("seat_claim_release_%d", workers), Value: l.perSecond, Unit: "req/s", P50: l.p50, P99: l.p99}.Print(out)
 	}
 	return nil
 }
 
-// claimCommand is the call of the claiming function as the service makes it, overheard at the server.
-func (c *Customer) claimCommand(ctx context.Context, suite *harness.Suite, claim func() error) ([]string, error) {
-	ctx, end := context.WithTimeout(ctx, 10*time.Second)
-	defer end()
-	listen, err := redisProgram(ctx, suite, "redis-cli", "monitor")
-	if err != nil {
-		return nil, err
+// next begins a measurement with a fresh token on a machine that has done what the one before left to do.
+func (b *seatBench) next(ctx context.Context, measure func(context.Context) error) error {
+	if err := b.owner.Refresh(ctx); err != nil {
+		return err
 	}
-	heard, err := listen.StdoutPipe()
-	if err != nil {
-		return nil, err
+	if err := quiet(ctx); err != nil {
+		return err
 	}
-	if err := listen.Start(); err != nil {
-		return nil, err
+	return measure(ctx)
+}
+
+func (b *seatBench) dial(addresses []string) (*grpc.ClientConn, error) {
+	folder := filepath.Join(b.suite.State().Data, "tls", "gateway")
+	return service.Dial(service.DialOptions{
+		Name: "licensing", Addrs: addresses,
+		TLS: mtls.Files{CA: b.suite.State().CA, Cert: filepath.Join(folder, "tls.crt"), Key: filepath.Join(folder, "tls.key")},
+	})
+}
+
+// as is the owner as the gateway passes it on.
+func (b *seatBench) as(ctx context.Context) context.Context {
+	return caller.With(ctx, caller.Caller{Token: b.owner.Token, Address: "127.0.0.1"})
+}
+
+// request is one request of a worker, its n-th.
+type request = func(ctx context.Context, worker, n int) error
+
+// claimer claims and releases in turn.
+type claimer struct {
+	*seatBench
+	seats licensingv1.SeatServiceClient
+	held  [manyClaimers]*licensingv1.ClaimSeatResponse
+}
+
+func (b *seatBench) claimer(conn *grpc.ClientConn) *claimer {
+	return &claimer{seatBench: b, seats: licensingv1.NewSeatServiceClient(conn)}
+}
+
+func (c *claimer) request(ctx context.Context, worker, _ int) (err error) {
+	if c.held[worker] == nil {
+		c.held[worker], err = c.seats.ClaimSeat(c.as(ctx), c.claim(fmt.Sprintf("claims-%d", worker)))
+		return err
 	}
-	defer func() {
-		end()
-		_ = listen.Wait() // It was killed.
-	}()
-	lines := bufio.NewScanner(heard)
-	lines.Scan() // It says OK when it listens.
-	if err := claim(); err != nil {
-		return nil, err
-	}
-	for lines.Scan() {
-		if strings.Contains(lines.Text(), `_claim"`) {
-			return arguments(lines.Text())
+	held := c.held[worker]
+	c.held[worker] = nil
+	return c.release(ctx, c.seats, held)
+}
+
+// leave gives back what is held when the time is over.
+func (c *claimer) leave(ctx context.Context) error {
+	for _, held := range c.held {
+		if held == nil {
+			continue
+		}
+		if err := c.release(ctx, c.seats, held); err != nil {
+			return err
 		}
 	}
-	return nil, errors.New("no claim was overheard at Redis")
+	return nil
 }
 
-// redisProgram is one of Redis's own programs, directed at the suite's server.
-func redisProgram(ctx context.Context, suite *harness.Suite, program string, args ...string) (*exec.Cmd, error) {
-	address, err := url.Parse(suite.State().RedisURL)
-	if err != nil {
-		return nil, err
+func (b *seatBench) release(ctx context.Context, seats licensingv1.SeatServiceClient, held *licensingv1.ClaimSeatResponse) error {
+	_, err := seats.ReleaseSeat(b.as(ctx), &licensingv1.ReleaseSeatRequest{Name: held.GetSeat().GetName(), Token: held.GetToken()})
+	return err
+}
+
+// cycles claims and releases from many workers.
+func (b *seatBench) cycles(ctx context.Context, conn *grpc.ClientConn, workers int) (load, error) {
+	c := b.claimer(conn)
+	l, err := drive(ctx, workers, 0, seatsLasting, c.request)
+	return l, errors.Join(err, c.leave(ctx))
+}
+
+// empty is the least that licensing can be asked with a token: no store, no rule but that of every method.
+func (b *seatBench) empty(conn *grpc.ClientConn) request {
+	keys := licensingv1.NewKeyServiceClient(conn)
+	return func(ctx context.Context, _, _ int) error {
+		_, err := keys.GetJwks(b.as(ctx), &licensingv1.GetJwksRequest{})
+		return err
 	}
-	// redis-benchmark takes the password as an argument only. The server is there for this measurement alone.
-	password, _ := address.User.Password()
-	where := []string{"-h", address.Hostname(), "-p", address.Port(), "-a", password}
-	return exec.CommandContext(ctx, program, append(where, args...)...), nil
 }
 
-var quoted = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
+// single measures one worker, whom nothing but the way delays.
+func (b *seatBench) single(ctx context.Context) error {
+	empty, err := b.rate(ctx, "empty_rpc_1", 1, b.empty(b.one))
+	if err != nil {
+		return err
+	}
+	l, err := b.cycles(ctx, b.one, 1)
+	if err != nil {
+		return err
+	}
+	Figure{
+		Name: "seat_claim_release_1", Value: l.perSecond, Unit: "req/s", P50: l.p50, P99: l.p99,
+		Ratio: l.perSecond / empty.perSecond, Of: "empty_rpc_1", Goal: "p50_ms<=0.4",
+	}.Print(b.out)
+	return b.plain(ctx, 1)
+}
 
-// arguments reads a line that the server's MONITOR wrote.
-func arguments(line string) ([]string, error) {
-	var list []string
-	for _, text := range quoted.FindAllString(line, -1) {
-		one, err := strconv.Unquote(text)
+// rate drives requests, and prints how many there were.
+func (b *seatBench) rate(ctx context.Context, name string, workers int, r request) (load, error) {
+	l, err := drive(ctx, workers, 0, seatsLasting, r)
+	if err == nil {
+		Figure{Name: name, Value: l.perSecond, Unit: "req/s", P50: l.p50, P99: l.p99}.Print(b.out)
+	}
+	return l, err
+}
+
+// plain is what redis-benchmark gets from the function that claims. It repeats one claim that the service made, which from
+// the second time on freshens the lease of the seat that is held.
+func (b *seatBench) plain(ctx context.Context, workers int) error {
+	rate, err := benchmarkRedis(ctx, b.suite, workers, b.commands.claim)
+	if err != nil {
+		return err
+	}
+	Figure{Name: fmt.Sprintf("redis_claim_%d", workers), Value: rate, Unit: "req/s"}.Print(b.out)
+	return nil
+}
+
+// many measures many workers: on one copy, on two, and with many other seats live.
+func (b *seatBench) many(ctx context.Context) error {
+	empty, err := b.rate(ctx, "empty_rpc_64", manyClaimers, b.empty(b.one))
+	if err != nil {
+		return err
+	}
+	var alone load
+	return errors.Join(
+		b.next(ctx, func(ctx context.Context) (err error) {
+			if alone, err = b.cycles(ctx, b.one, manyClaimers); err == nil {
+				Figure{
+					Name: "seat_claim_release_64", Value: alone.perSecond, Unit: "req/s", P50: alone.p50, P99: alone.p99,
+					Ratio: alone.perSecond / empty.perSecond, Of: "empty_rpc_64", Goal: ">=12000,p99_ms<=25,ratio>=0.5",
+				}.Print(b.out)
+			}
+			return err
+		}),
+		b.next(ctx, func(ctx context.Context) error { return b.plain(ctx, manyClaimers) }),
+		b.next(ctx, func(ctx context.Context) error { return b.against(ctx, "seat_two_copies", ">=0.9", alone, b.two) }),
+		b.next(ctx, b.live),
+		b.next(ctx, func(ctx context.Context) error { return b.against(ctx, "seat_claim_at_100k", ">=0.8", alone, b.one) }),
+	)
+}
+
+// against compares a rate with that of one copy with few seats.
+func (b *seatBench) against(ctx context.Context, name, goal string, alone load, conn *grpc.ClientConn) error {
+	l, err := b.cycles(ctx, conn, manyClaimers)
+	if err != nil {
+		return err
+	}
+	Figure{
+		Name: name, Value: l.perSecond, Unit: "req/s", P50: l.p50, P99: l.p99,
+		Ratio: l.perSecond / alone.perSecond, Of: "seat_claim_release_64", Goal: "ratio" + goal,
+	}.Print(b.out)
+	return nil
+}
+
+// refusals measures claims when every seat is held.
+func (b *seatBench) refusals(ctx context.Context) error {
+	const seats = 10
+	if err := b.limit(ctx, seats, wideLease); err != nil {
+		return err
+	}
+	client := licensingv1.NewSeatServiceClient(b.one)
+	var held []*licensingv1.ClaimSeatResponse
+	for n := range seats {
+		seat, err := client.ClaimSeat(b.as(ctx), b.claim(fmt.Sprintf("holds-%d", n)))
 		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", text, err)
+			return err
 		}
-		list = append(list, one)
+		held = append(held, seat)
 	}
-	return list, nil
+	l, err := drive(ctx, manyClaimers, 0, seatsLasting, func(ctx context.Context, worker, _ int) error {
+		_, err := client.ClaimSeat(b.as(ctx), b.claim(fmt.Sprintf("waits-%d", worker)))
+		if failure.Reason(err) != commonv1.Reason_REASON_SEATS_EXHAUSTED {
+			return fmt.Errorf("a claim beyond the limit was answered with %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	Figure{
+		Name: "seat_refuse_64", Value: l.perSecond, Unit: "req/s", P50: l.p50, P99: l.p99, Goal: ">=12000,p99_ms<=25",
+	}.Print(b.out)
+	for _, seat := range held {
+		if err := b.release(ctx, client, seat); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// benchmarkRedis has redis-benchmark repeat a command, and answers its rate.
-func benchmarkRedis(ctx context.Context, suite *harness.Suite, clients int, command []string) (float64, error) {
-	run, err := redisProgram(ctx, suite, "redis-benchmark", append([]string{
-		"-c", strconv.Itoa(clients), "-n", "60000", "--csv",
-	}, command...)...)
+// crash measures how long after a dead holder's lease its seat can be had: somebody else asks all the time.
+func (b *seatBench) crash(ctx context.Context) error {
+	if err := b.limit(ctx, 1, shortLease); err != nil {
+		return err
+	}
+	client := licensingv1.NewSeatServiceClient(b.one)
+	dead, err := client.ClaimSeat(b.as(ctx), b.claim("dies"))
 	if err != nil {
-		return 0, err
+		return err
 	}
-	output, err := run.Output()
+	ends := dead.GetSeat().GetExpireTime().AsTime() // By Redis's clock, which is this machine's.
+	// Somebody asks from a second before on, every few milliseconds: a program that nobody tells of a free seat.
+	next := time.NewTimer(time.Until(ends) - time.Second)
+	defer next.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-next.C:
+		}
+		followed, err := client.ClaimSeat(b.as(ctx), b.claim("follows"))
+		if err == nil {
+			late := followed.GetSeat().GetCreateTime().AsTime().Sub(ends)
+			Figure{Name: "seat_free_after_crash", Value: late.Seconds(), Unit: "s", Goal: "<=0.1"}.Print(b.out)
+			return nil
+		}
+		if failure.Reason(err) != commonv1.Reason_REASON_SEATS_EXHAUSTED {
+			return err
+		}
+		next.Reset(2 * time.Millisecond)
+	}
+}
+
+// makeCompany makes the company that seats are claimed for.
+func (b *seatBench) makeCompany(ctx context.Context) error {
+	made, err := tenancyv1.NewCompanyServiceClient(b.conn).CreateCompany(ctx, newCompany(b.subscriber, "SIA Seats"))
+	b.company = made.GetCompany().GetName()
+	return err
+}
+
+// limit has staff change what the licence allows.
+func (b *seatBench) limit(ctx context.Context, seats, lease int32) error {
+	conn, err := b.staff.GRPC()
 	if err != nil {
-		return 0, fmt.Errorf("redis-benchmark: %w", err)
+		return err
 	}
-	// The last row is the figures, after one of their names: test, rps, six latencies.
-	rows := bytes.Split(bytes.TrimSpace(output), []byte("\n"))
-	values := quoted.FindAllString(string(rows[len(rows)-1]), -1)
-	if len(values) < 8 {
-		return 0, fmt.Errorf("redis-benchmark says %q", output)
+	defer func() { _ = conn.Close() }()
+	if err := b.staff.Refresh(ctx); err != nil {
+		return err
 	}
-	return strconv.ParseFloat(strings.Trim(values[len(values)-7], `"`), 64)
+	_, err = licensingv1.NewLicenceServiceClient(conn).UpdateLicence(ctx, &licensingv1.UpdateLicenceRequest{
+		Licence:    &licensingv1.Licence{Name: b.licence, Limits: &licensingv1.Limits{Seats: seats, LeaseSeconds: lease}},
+		UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"limits.seats", "limits.lease_seconds"}}, Reason: "To be measured.",
+	})
+	return err
 }

@@ -65,5 +65,5 @@ func companies(ctx context.Context, suite *harness.Suite) (err error) {
 	if err := c.Create(ctx, os.Stdout); err != nil {
 		return err
 	}
-	return errors.Join(c.Open(ctx, os.Stdout), c.Seats(ctx, suite, os.Stdout))
+	return c.Open(ctx, os.Stdout)
 }
