@@ -110,6 +110,8 @@ func New(ctx context.Context, spec Spec) (_ *Service, err error) {
 			err = errors.Join(fmt.Errorf("service: start %s: %w", spec.Name, err), s.closeAll())
 		}
 	}()
+	stop := giveRoom()
+	s.OnClose("collector's room", func(context.Context) error { stop(); return nil })
 	if spec.Config.TestClockFile != "" {
 		s.Clock = clock.File(spec.Config.TestClockFile)
 	}
