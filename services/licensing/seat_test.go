@@ -215,6 +215,7 @@ func TestABoardIsWatched(t *testing.T) {
 	board, err = stream.Recv()
 	require.NoError(t, err)
 	require.Empty(t, board.GetSeats())
+	require.Equal(t, []string{held.GetSeat().GetName()}, board.GetGone())
 	c.agree(l, 7, 60)
 	board, err = stream.Recv()
 	require.NoError(t, err)
