@@ -2,6 +2,7 @@ package licensing_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -245,6 +246,7 @@ func TestASeatGoesOutAndComesBack(t *testing.T) {
 	again, err := travels.CreateTravelSeat(t.Context(), r)
 	require.NoError(t, err)
 	require.Equal(t, first.GetFile(), again.GetFile())
+	require.True(t, strings.HasPrefix(string(first.GetFile()), "kontor-travel-seat 1\n"))
 	board, err := w.seats.ListSeats(t.Context(), &licensingv1.ListSeatsRequest{Parent: l.GetName()})
 	require.NoError(t, err)
 	require.EqualValues(t, 1, board.GetHeld())

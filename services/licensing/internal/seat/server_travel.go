@@ -2,19 +2,20 @@ package seat
 
 import (
 	"context"
-	"crypto/ed25519"
+	"encoding/json"
+	"fmt"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
-	"github.com/lestrrat-go/jwx/v3/jwk"
+	"github.com/lestrrat-go/jwx/v3/jwa"
+	"github.com/lestrrat-go/jwx/v3/jws"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"kontor.internal/libs/caller"
 	"kontor.internal/libs/failure"
 	"kontor.internal/libs/id"
 	"kontor.internal/libs/paging"
-	"kontor.internal/libs/travelseat"
+	"kontor.internal/libs/seattoken"
 	authv1 "kontor.internal/proto/gen/go/kontor/auth/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	"kontor.internal/services/licensing/internal/licence"
@@ -81,22 +82,47 @@ func (s *TravelServer) CreateTravelSeat(ctx context.Context, req *licensingv1.Cr
 	return &licensingv1.CreateTravelSeatResponse{TravelSeat: travelMessage(t), File: t.File}, nil
 }
 
+// travelHeader is the first line of a travel seat's file; the format is in docs/travel-seat-format.md.
+const travelHeader = "kontor-travel-seat 1\n"
+
+// travelClaims are what a travel seat's file says.
+type travelClaims struct {
+	Issuer  string `json:"iss"`
+	Use     string `json:"use"`
+	Name    string `json:"name"`
+	Account string `json:"account"`
+	Company string `json:"company"`
+	Product string `json:"product"`
+	Device  string `json:"device"`
+	Slot    int32  `json:"slot"`
+	Issued  int64  `json:"iat"`
+	Start   int64  `json:"nbf"`
+	Expire  int64  `json:"exp"`
+}
+
 // file signs what the device keeps.
 func (s *TravelServer) file(t Traveller) ([]byte, error) {
 	key, err := s.deps.Signer.Signing()
 	if err != nil {
 		return nil, err
 	}
-	var private ed25519.PrivateKey
-	if err := jwk.Export(key, &private); err != nil {
+	m := travelMessage(t)
+	payload, err := json.Marshal(travelClaims{
+		Issuer: seattoken.Issuer, Use: "travel-seat", Name: m.GetName(), Account: m.GetAccount(), Company: m.GetCompany(),
+		Product: t.Product, Device: t.DeviceID, Slot: t.Slot, Issued: t.Created.Unix(), Start: t.Starts.Unix(), Expire: t.Ends.Unix(),
+	})
+	if err != nil {
 		return nil, err
 	}
-	kid, _ := key.KeyID()
-	m := travelMessage(t)
-	return travelseat.Sign(private, kid, travelseat.Seat{
-		Name: m.GetName(), Account: m.GetAccount(), Company: m.GetCompany(), Product: t.Product, Device: t.DeviceID, Slot: t.Slot,
-		IssueTime: t.Created.Truncate(time.Second), StartTime: t.Starts.Truncate(time.Second), ExpireTime: t.Ends.Truncate(time.Second),
-	})
+	headers := jws.NewHeaders()
+	if err := headers.Set(jws.TypeKey, "kontor-travel-seat"); err != nil {
+		return nil, err
+	}
+	signed, err := jws.Sign(payload, jws.WithKey(jwa.EdDSA(), key, jws.WithProtectedHeaders(headers)))
+	if err != nil {
+		return nil, fmt.Errorf("sign a travel seat: %w", err)
+	}
+	return append(append([]byte(travelHeader), signed...), '\n'), nil
 }
 
 // ReturnTravelSeat brings a seat back before its time.
