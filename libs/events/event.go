@@ -5,12 +5,10 @@ package events
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -38,6 +36,8 @@ type Event struct {
 	Time time.Time
 	// Payload is a message of the service's events.proto; at most 512 KiB.
 	Payload proto.Message
+	// By is who did it; nil for the context's caller.
+	By *caller.Caller
 }
 
 const maxPayload = 512 << 10
@@ -55,49 +55,28 @@ var subjects = regexp.MustCompile(`^kontor\.[a-z][a-z0-9]*\.[a-z][a-z0-9_]*\.[a-
 // which request is taken from the context's caller. The aggregate's row stays locked until the transaction ends, so
 // that versions have no gaps and follow the order of commits.
 func Append(ctx context.Context, tx pgx.Tx, e Event) error {
-	if err := appendEvent(ctx, tx, e); err != nil {
+	if err := AppendAll(ctx, tx, e); err != nil {
 		return fmt.Errorf("append event %s of %s: %w", e.Subject, e.Aggregate, err)
 	}
 	return nil
 }
 
-func appendEvent(ctx context.Context, tx pgx.Tx, e Event) error {
-	if err := e.check(); err != nil {
+// AppendAll writes events as Append does, in their order, in as few round trips for many as for one.
+func AppendAll(ctx context.Context, tx pgx.Tx, list ...Event) error {
+	if len(list) == 0 {
+		return nil
+	}
+	made := make([]appended, len(list))
+	for i, e := range list {
+		var err error
+		if made[i], err = prepare(ctx, e); err != nil {
+			return err
+		}
+	}
+	if err := number(ctx, tx, made); err != nil {
 		return err
 	}
-	payload, err := proto.Marshal(e.Payload)
-	if err != nil {
-		return err
-	}
-	if len(payload) > maxPayload {
-		return fmt.Errorf("the payload has %d bytes, more than %d", len(payload), maxPayload)
-	}
-	concept := conceptOf(e.Subject)
-	envelope := envelopeOf(ctx, e)
-	if err := tx.QueryRow(ctx, `
-		INSERT INTO kontor.aggregate_version (concept, aggregate, version) VALUES ($1, $2, 1)
-		ON CONFLICT (concept, aggregate) DO UPDATE SET version = aggregate_version.version + 1
-		RETURNING version`, concept, e.Aggregate).Scan(&envelope.Version); err != nil {
-		return err
-	}
-	wrapped, err := proto.Marshal(envelope)
-	if err != nil {
-		return err
-	}
-	headers, err := json.Marshal(traceOf(ctx))
-	if err != nil {
-		return err
-	}
-	part := partition(concept, e.Aggregate)
-	if _, err := tx.Exec(ctx, `
-		INSERT INTO kontor.outbox (event_id, partition, concept, aggregate, version, subject, message, envelope, payload, headers)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-		envelope.GetId(), part, concept, e.Aggregate, envelope.GetVersion(), e.Subject,
-		e.Payload.ProtoReflect().Descriptor().FullName(), wrapped, payload, headers); err != nil {
-		return err
-	}
-	_, err = tx.Exec(ctx, "SELECT pg_notify($1, $2)", channel, strconv.Itoa(part))
-	return err
+	return write(ctx, tx, made)
 }
 
 func (e Event) check() error {
@@ -116,6 +95,9 @@ func (e Event) check() error {
 
 func envelopeOf(ctx context.Context, e Event) *commonv1.Envelope {
 	who := caller.From(ctx)
+	if e.By != nil {
+		who = *e.By
+	}
 	return &commonv1.Envelope{
 		Id: id.NewString(), Type: e.Subject, Aggregate: e.Aggregate, Time: timestamppb.New(e.Time),
 		Actor: who.Actor(), OnBehalfOf: who.OnBehalfOf, Address: who.Address, RequestId: who.RequestID,

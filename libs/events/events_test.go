@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/proto"
 
 	"kontor.internal/libs/caller"
 	"kontor.internal/libs/events"
@@ -407,5 +409,45 @@ func send(t *testing.T, js jetstream.JetStream, raw *jetstream.RawStreamMsg) {
 	}
 	if _, err := js.PublishMsg(t.Context(), msg); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestManyAppendedEventsKeepTheirOrderAndTellWhoDidThem(t *testing.T) {
+	b := setup(t, servertest.NATS(t))
+	var list []events.Event
+	for n := range 300 {
+		e := event(fmt.Sprintf("accounts/%d", n%3), strconv.Itoa(n))
+		e.By = &caller.Caller{Account: fmt.Sprintf("accounts/by%d", n)}
+		list = append(list, e)
+	}
+	if err := postgres.InTx(t.Context(), b.pool, func(tx pgx.Tx) error { return events.AppendAll(t.Context(), tx) }); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range [][]events.Event{list[:150], list[150:151], list[151:]} {
+		err := postgres.InTx(t.Context(), b.pool, func(tx pgx.Tx) error { return events.AppendAll(t.Context(), tx, part...) })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows, err := b.pool.Query(t.Context(), "SELECT aggregate, version, envelope FROM kontor.outbox ORDER BY seq")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var aggregate string
+	var version int64
+	var raw []byte
+	n := 0
+	if _, err := pgx.ForEachRow(rows, []any{&aggregate, &version, &raw}, func() error {
+		var e commonv1.Envelope
+		if err := proto.Unmarshal(raw, &e); err != nil {
+			return err
+		}
+		if aggregate != fmt.Sprintf("accounts/%d", n%3) || version != int64(n/3+1) || e.GetVersion() != version || e.GetActor() != fmt.Sprintf("accounts/by%d", n) {
+			t.Errorf("event %d: %s, version %d, %v", n, aggregate, version, &e)
+		}
+		n++
+		return nil
+	}); err != nil || n != len(list) {
+		t.Fatalf("%d events, %v", n, err)
 	}
 }

@@ -221,11 +221,15 @@ func reasonOfCode(c codes.Code) commonv1.Reason {
 // left out.
 func Status(err error, texts *Texts, locale string) *status.Status {
 	e := From(err)
-	text := texts.Text(e.reason, locale, e.meta)
-	st := status.New(Code(e.reason), texts.Text(e.reason, "en", e.meta))
+	language, english := texts.Match(locale), texts.Text(e.reason, fallback, e.meta)
+	text := english
+	if language != fallback {
+		text = texts.Text(e.reason, language, e.meta)
+	}
+	st := status.New(Code(e.reason), english)
 	details := []protoadapt.MessageV1{
 		&errdetails.ErrorInfo{Reason: Name(e.reason), Domain: Domain, Metadata: e.meta},
-		&errdetails.LocalizedMessage{Locale: texts.Match(locale), Message: text},
+		&errdetails.LocalizedMessage{Locale: language, Message: text},
 	}
 	if len(e.fields) > 0 {
 		details = append(details, badRequest(e.fields))

@@ -117,3 +117,31 @@ func TestWhomToAskIsSaidWhenItIsKnown(t *testing.T) {
 		}
 	}
 }
+
+func TestValuesAreFilledInAsTheyAre(t *testing.T) {
+	all := texts(t)
+	for values, want := range map[[2]string]string{
+		{"P", "S"}:             "You do not have the right P in S.",
+		{"{scope}", "{scope}"}: "You do not have the right {scope} in {scope}.",
+		{"", "[x]"}:            "You do not have the right  in [x].",
+	} {
+		got := all.Text(commonv1.Reason_REASON_PERMISSION_DENIED, "en", map[string]string{"permission": values[0], "scope": values[1]})
+		if got != want {
+			t.Errorf("%q: %q", values, got)
+		}
+	}
+	if got := all.Text(commonv1.Reason_REASON_PERMISSION_DENIED, "en", map[string]string{"scope": "S"}); got != "You do not have the right {permission} in S." {
+		t.Errorf("%q", got)
+	}
+}
+
+func BenchmarkStatus(b *testing.B) {
+	all, err := failure.LoadTexts()
+	if err != nil {
+		b.Fatal(err)
+	}
+	refusal := failure.New(commonv1.Reason_REASON_SEATS_EXHAUSTED, "limit", "10", "holders", "A, B, C", "licence", "subscribers/S/licences/L")
+	for b.Loop() {
+		_ = failure.Status(refusal, all, "lv-LV,lv;q=0.9")
+	}
+}

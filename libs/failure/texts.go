@@ -8,6 +8,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"sync"
 
 	"golang.org/x/text/language"
 
@@ -29,7 +30,13 @@ type Texts struct {
 	byLanguage map[string]map[commonv1.Reason]string
 	tags       []string
 	matcher    language.Matcher
+
+	mu      sync.RWMutex
+	matched map[string]string // languages by what callers wished for
 }
+
+// maxMatched and maxWish bound the wishes that are remembered, and each of them; callers may wish for anything.
+const maxMatched, maxWish = 1000, 100
 
 // LoadTexts reads the sentences that are built in.
 func LoadTexts() (*Texts, error) {
@@ -37,7 +44,7 @@ func LoadTexts() (*Texts, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Texts{byLanguage: map[string]map[commonv1.Reason]string{}}
+	t := &Texts{byLanguage: map[string]map[commonv1.Reason]string{}, matched: map[string]string{}}
 	for _, name := range names {
 		if err := t.load(name); err != nil {
 			return nil, fmt.Errorf("failure: %s: %w", name, err)
@@ -90,6 +97,26 @@ func (t *Texts) load(name string) error {
 // Match picks the language that serves a caller's wish (an Accept-Language
 // value or one tag) best.
 func (t *Texts) Match(locale string) string {
+	t.mu.RLock()
+	known, ok := t.matched[locale]
+	t.mu.RUnlock()
+	if ok {
+		return known
+	}
+	best := t.match(locale)
+	if len(locale) > maxWish {
+		return best
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.matched) >= maxMatched {
+		clear(t.matched)
+	}
+	t.matched[strings.Clone(locale)] = best
+	return best
+}
+
+func (t *Texts) match(locale string) string {
 	wanted, _, err := language.ParseAcceptLanguage(locale)
 	if err != nil || len(wanted) == 0 {
 		return fallback
@@ -104,11 +131,27 @@ func (t *Texts) Text(reason commonv1.Reason, locale string, values map[string]st
 	if !ok {
 		text = t.byLanguage[fallback][reason]
 	}
-	pairs := make([]string, 0, 2*len(values))
-	for k, v := range values {
-		pairs = append(pairs, "{"+k+"}", v)
+	return fill(known(text, values), values)
+}
+
+// fill puts values in the place of their names in braces; a name without a value stays.
+func fill(text string, values map[string]string) string {
+	var filled strings.Builder
+	for {
+		before, rest, opened := strings.Cut(text, "{")
+		name, after, closed := strings.Cut(rest, "}")
+		if !opened || !closed {
+			filled.WriteString(text)
+			return filled.String()
+		}
+		value, ok := values[name]
+		if !ok {
+			value, after = "{", rest
+		}
+		filled.WriteString(before)
+		filled.WriteString(value)
+		text = after
 	}
-	return strings.NewReplacer(pairs...).Replace(known(text, values))
 }
 
 // optional is a part of a text in square brackets that is said only when its value is known: whom to ask, for instance.
@@ -116,6 +159,9 @@ var optional = regexp.MustCompile(`\[[^\[\]]*\{([a-z0-9_]+)\}[^\[\]]*\]`)
 
 // known leaves out the parts of a text whose value is not known.
 func known(text string, values map[string]string) string {
+	if !strings.Contains(text, "[") {
+		return text
+	}
 	return optional.ReplaceAllStringFunc(text, func(part string) string {
 		if values[optional.FindStringSubmatch(part)[1]] == "" {
 			return ""
