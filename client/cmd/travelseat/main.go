@@ -80,9 +80,16 @@ func readBounded(path string) ([]byte, error) {
 
 func tell(out io.Writer, s travelseat.Seat) {
 	for _, line := range [][2]string{
-		{"seat", s.Name}, {"account", s.Account}, {"company", s.Company}, {"product", s.Product}, {"device", s.Device},
-		{"slot", fmt.Sprint(s.Slot)}, {"issued", s.Issued.Format(time.RFC3339)}, {"good from", s.Start.Format(time.RFC3339)},
-		{"good until", s.Expire.Format(time.RFC3339)}, {"key", s.KeyID},
+		{"seat", s.Name},
+		{"account", s.Account},
+		{"company", s.Company},
+		{"product", s.Product},
+		{"device", s.Device},
+		{"slot", fmt.Sprint(s.Slot)},
+		{"issued", s.Issued.Format(time.RFC3339)},
+		{"good from", s.Start.Format(time.RFC3339)},
+		{"good until", s.Expire.Format(time.RFC3339)},
+		{"key", s.KeyID},
 	} {
 		fmt.Fprintf(out, "%-10s  %s\n", line[0], line[1])
 	}

@@ -40,7 +40,7 @@ type DiaryDeps struct {
 	DB    *pgxpool.Pool
 	// Clock is the suite's; it dates events. Real is the machine's.
 	Clock, Real clock.Clock
-	Log   *slog.Logger
+	Log         *slog.Logger
 }
 
 // NewDiary returns a diary.

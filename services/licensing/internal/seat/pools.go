@@ -41,7 +41,7 @@ type PoolDeps struct {
 	Licences *licence.Store
 	// Clock is the suite's; it tells which limits hold. Real is the machine's.
 	Clock, Real clock.Clock
-	IDs   id.Source
+	IDs         id.Source
 }
 
 // attempt is one opening under way, which all who want it wait for.

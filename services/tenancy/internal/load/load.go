@@ -49,7 +49,9 @@ type Loader struct {
 }
 
 // NewLoader returns a Loader that reads archives with pg_restore.
-func NewLoader(restore *pgrestore.Program) *Loader { return &Loader{restore: restore, room: make(chan struct{}, atOnce)} }
+func NewLoader(restore *pgrestore.Program) *Loader {
+	return &Loader{restore: restore, room: make(chan struct{}, atOnce)}
+}
 
 // Load fills the kit's tables in one transaction of the connection, whose role owns them. Progress, which may be nil,
 // hears how many of the archive's bytes were read. Waits while others are loaded. Reasons: COPY_DAMAGED, COPY_TOO_LARGE,
