@@ -13,6 +13,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
 
 	"kontor.internal/libs/caller"
 	"kontor.internal/libs/failure"
@@ -68,13 +70,36 @@ func Create[Req Request, Resp proto.Message](
 	return answer, nil
 }
 
+// contentOf is a hash of what is wanted, to tell another request under the same id. Secrets are not part of it: a hash
+// that stays could be used to guess them.
 func contentOf(req Request) ([]byte, error) {
-	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(req)
+	plain := proto.Clone(req)
+	dropSecrets(plain.ProtoReflect())
+	raw, err := proto.MarshalOptions{Deterministic: true}.Marshal(plain)
 	if err != nil {
 		return nil, fmt.Errorf("idempotency: %w", err)
 	}
 	sum := sha256.Sum256(raw)
 	return sum[:], nil
+}
+
+// dropSecrets clears the fields marked debug_redact, in nested messages too.
+func dropSecrets(m protoreflect.Message) {
+	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		options, _ := field.Options().(*descriptorpb.FieldOptions)
+		switch {
+		case options.GetDebugRedact():
+			m.Clear(field)
+		case field.Message() == nil || field.IsMap():
+		case field.IsList():
+			for i := range value.List().Len() {
+				dropSecrets(value.List().Get(i).Message())
+			}
+		default:
+			dropSecrets(value.Message())
+		}
+		return true
+	})
 }
 
 // key is whose request it is. Visitors share one caller: their request ids are

@@ -1,6 +1,7 @@
 package idempotency_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"kontor.internal/libs/postgres/pgtest"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	identityv1 "kontor.internal/proto/gen/go/kontor/identity/v1"
+	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 )
 
 func request(email, requestID string) *identityv1.RegisterAccountRequest {
@@ -43,6 +45,27 @@ func as(t *testing.T, account string) context.Context {
 func create(ctx context.Context, pool *pgxpool.Pool, c *counter, r *identityv1.RegisterAccountRequest) (int64, error) {
 	answer, err := idempotency.Create(ctx, pool, r, c.run)
 	return answer.GetMinorUnits(), err
+}
+
+// What is kept of a request could be used to guess what is secret in it.
+func TestSecretsAreNoPartOfWhatIsKept(t *testing.T) {
+	pool, c, again := pgtest.New(t, nil), &counter{}, id.NewString()
+	kept := func(password string) (content []byte) {
+		r := &tenancyv1.CreateClusterRequest{Title: "West 1", Password: password, RequestId: again}
+		if _, err := idempotency.Create(as(t, "accounts/a"), pool, r, c.run); err != nil {
+			t.Fatal(err)
+		}
+		if err := pool.QueryRow(t.Context(), "SELECT content FROM kontor.idempotency").Scan(&content); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := pool.Exec(t.Context(), "DELETE FROM kontor.idempotency"); err != nil {
+			t.Fatal(err)
+		}
+		return content
+	}
+	if !bytes.Equal(kept("one"), kept("another")) {
+		t.Error("the password can be told from what is kept")
+	}
 }
 
 func TestTheSameRequestGetsTheSameAnswer(t *testing.T) {

@@ -45,6 +45,12 @@ type Claims struct {
 	Generation int64
 	// Expires is when the lease ends.
 	Expires time.Time
+	// ReadOnly says that its holder may only read.
+	ReadOnly bool
+	// Mode, PerPerson and Until are licensing's own: how the seat counts, and beyond when no lease of it goes (zero for none).
+	Mode      string
+	PerPerson bool
+	Until     time.Time
 }
 
 // Over says whether the lease has ended.
@@ -65,15 +71,23 @@ type payload struct {
 	Slot       *int32   `json:"slot"`
 	Generation *int64   `json:"gen"`
 	Ends       *int64   `json:"exm"` // milliseconds; exp has whole seconds
+	Mode       string   `json:"mod,omitempty"`
+	ReadOnly   bool     `json:"ro,omitempty"`
+	PerPerson  bool     `json:"pp,omitempty"`
+	Until      int64    `json:"cap,omitempty"` // milliseconds
 }
 
 // Sign signs a token with a private Ed25519 key that has a key id. Now is real time.
 func Sign(key jwk.Key, c Claims, now time.Time) (string, error) {
-	ends := c.Expires.UnixMilli()
+	ends, until := c.Expires.UnixMilli(), int64(0)
+	if !c.Until.IsZero() {
+		until = c.Until.UnixMilli()
+	}
 	raw, err := json.Marshal(payload{
 		Issuer: Issuer, Audience: []string{Audience}, Account: c.Account, IssuedAt: now.Unix(), Expires: c.Expires.Unix(),
 		Use: purpose, Seat: &c.Seat, Company: &c.Company, Device: &c.Device, Product: &c.Product,
 		Slot: &c.Slot, Generation: &c.Generation, Ends: &ends,
+		Mode: c.Mode, ReadOnly: c.ReadOnly, PerPerson: c.PerPerson, Until: until,
 	})
 	if err != nil {
 		return "", fmt.Errorf("seattoken: %w", err)
@@ -124,8 +138,13 @@ func read(raw []byte) (Claims, error) {
 	if p.Seat == nil || p.Company == nil || p.Device == nil || p.Product == nil || p.Slot == nil || p.Generation == nil || p.Ends == nil {
 		return Claims{}, ErrInvalid
 	}
-	return Claims{
+	c := Claims{
 		Seat: *p.Seat, Account: p.Account, Company: *p.Company, Device: *p.Device, Product: *p.Product,
 		Slot: *p.Slot, Generation: *p.Generation, Expires: time.UnixMilli(*p.Ends).UTC(),
-	}, nil
+		Mode: p.Mode, ReadOnly: p.ReadOnly, PerPerson: p.PerPerson,
+	}
+	if p.Until > 0 {
+		c.Until = time.UnixMilli(p.Until).UTC()
+	}
+	return c, nil
 }

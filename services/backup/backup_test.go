@@ -2,6 +2,7 @@ package backup_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"io"
@@ -47,6 +48,22 @@ func TestASnapshotIsEncryptedListedAndReadBack(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, backupv1.VerifyState_VERIFY_STATE_GOOD, got.GetSnapshot().GetVerifyState())
 	require.Len(t, b.list(), 1)
+}
+
+// Whoever may log into the books may leave a large object there, which is theirs alone.
+func TestALargeObjectOfSomebodysDoesNotKeepTheBooksFromBeingCopied(t *testing.T) {
+	b := setup(t)
+	database := b.tenancy.database(b.company)
+	require.NoError(t, b.tenancy.exec(t.Context(), database,
+		"CREATE ROLE leaves_things", "SET ROLE leaves_things", "SELECT lo_from_bytea(0, 'theirs')", "RESET ROLE"))
+	t.Cleanup(func() {
+		require.NoError(t, b.tenancy.exec(context.Background(), database, "DROP OWNED BY leaves_things", "DROP ROLE leaves_things"))
+	})
+	s := b.snapshot()
+	require.Equal(t, backupv1.VerifyState_VERIFY_STATE_GOOD, b.verify(s).GetVerifyState())
+	left, err := b.tenancy.dumpLogins(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, left, "the login for the dump is given back")
 }
 
 func TestATableDroppedByMistakeComesBack(t *testing.T) {

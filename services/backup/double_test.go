@@ -192,6 +192,21 @@ func (d *tenancy) OpenForDump(ctx context.Context, r *tenancyv1.OpenForDumpReque
 	return &tenancyv1.OpenForDumpResponse{Login: login, DataAreas: areas}, err
 }
 
+// CloseDump drops the login.
+func (d *tenancy) CloseDump(ctx context.Context, r *tenancyv1.CloseDumpRequest) (*tenancyv1.CloseDumpResponse, error) {
+	return &tenancyv1.CloseDumpResponse{}, d.exec(ctx, d.database(r.GetCompany()), "DROP OWNED BY "+r.GetUser(), "DROP ROLE "+r.GetUser())
+}
+
+// dumpLogins counts the logins that were lent to dump and not given back.
+func (d *tenancy) dumpLogins(ctx context.Context) (n int, err error) {
+	conn, err := pgx.Connect(ctx, d.server.DSN("postgres"))
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	return n, conn.QueryRow(ctx, `SELECT count(*) FROM pg_roles WHERE rolname LIKE 'dump\_%'`).Scan(&n)
+}
+
 func (d *tenancy) CreateRestoreTarget(ctx context.Context, r *tenancyv1.CreateRestoreTargetRequest) (*tenancyv1.CreateRestoreTargetResponse, error) {
 	if err := d.refused("CreateRestoreTarget"); err != nil {
 		return nil, err

@@ -138,7 +138,7 @@ func TestSeatsAreNobodyElses(t *testing.T) {
 	servicetest.WantReason(t, err, commonv1.Reason_REASON_SEAT_TOKEN_WRONG)
 	_, err = mine.seats.RenewSeat(t.Context(), &licensingv1.RenewSeatRequest{Name: l.GetName() + "/seats/" + id.NewString(), Token: token})
 	servicetest.WantReason(t, err, commonv1.Reason_REASON_SEAT_TOKEN_WRONG)
-	_, err = mine.seats.TakeSeat(t.Context(), &licensingv1.TakeSeatRequest{Name: name})
+	_, err = mine.seats.TakeSeat(t.Context(), &licensingv1.TakeSeatRequest{Name: name, GraceSeconds: new(int32)})
 	servicetest.WantReason(t, err, commonv1.Reason_REASON_PERMISSION_DENIED)
 
 	foreign, _ := b.trial("LV")
@@ -171,7 +171,7 @@ func TestATakenSeatIsToldAndStaysTaken(t *testing.T) {
 	b.Access.Grant(keeper, c.name, authv1.Permission_PERMISSION_SEATS_MANAGE)
 	heard := b.Events("kontor.licensing.seat.ended")
 	for range 2 {
-		_, err := licensingv1.NewSeatServiceClient(b.As(keeper)).TakeSeat(t.Context(), &licensingv1.TakeSeatRequest{Name: held.GetSeat().GetName()})
+		_, err := licensingv1.NewSeatServiceClient(b.As(keeper)).TakeSeat(t.Context(), &licensingv1.TakeSeatRequest{Name: held.GetSeat().GetName(), GraceSeconds: new(int32)})
 		require.NoError(t, err)
 	}
 	e := servicetest.Next(t, heard)
@@ -215,6 +215,7 @@ func TestABoardIsWatched(t *testing.T) {
 	board, err = stream.Recv()
 	require.NoError(t, err)
 	require.Empty(t, board.GetSeats())
+	require.Equal(t, []string{held.GetSeat().GetName()}, board.GetGone())
 	c.agree(l, 7, 60)
 	board, err = stream.Recv()
 	require.NoError(t, err)

@@ -2,6 +2,7 @@ package tenancy_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"kontor.internal/libs/failure"
@@ -78,6 +79,32 @@ func TestConnectionAccessIsGrantedReplacedAndEnded(t *testing.T) {
 	}
 	_, err := exchange.GrantConnectionAccess(t.Context(), &tenancyv1.GrantConnectionAccessRequest{Account: "x", Connection: connection})
 	servicetest.WantReason(t, err, commonv1.Reason_REASON_NOT_FOUND)
+}
+
+// Whoever manages a subscriber's connections manages this one, for as long as they are a member who may.
+func TestAConnectionIsManagedByMembership(t *testing.T) {
+	h := setup(t)
+	owner, s := h.owner("anna@example.test")
+	clerk, member := h.join(owner, s.GetName(), "janis@example.test", "administrator")
+	viewer, _ := h.join(owner, s.GetName(), "liga@example.test", "document_clerk")
+	stranger, _ := h.owner("peteris@else.test")
+	connection := "connections/" + newID()
+	for range 2 {
+		_, err := tenancyv1.NewAccessServiceClient(h.AsService("exchange")).AddConnectionSubscriber(t.Context(),
+			&tenancyv1.AddConnectionSubscriberRequest{Connection: connection, Subscriber: s.GetName()})
+		must(t, err)
+	}
+	manages := func(p person) bool {
+		return slices.Contains(h.resolve(p.account, connection).GetPermissions(), authv1.Permission_PERMISSION_CONNECTIONS_MANAGE)
+	}
+	if !manages(owner) || !manages(clerk) || manages(viewer) || manages(stranger) {
+		t.Errorf("owner %v, administrator %v, document clerk %v, stranger %v", manages(owner), manages(clerk), manages(viewer), manages(stranger))
+	}
+	_, err := owner.members().ExcludeMember(t.Context(), &tenancyv1.ExcludeMemberRequest{Name: member.GetName()})
+	must(t, err)
+	if got := h.resolve(clerk.account, connection); got.GetMember() || len(got.GetPermissions()) != 0 {
+		t.Errorf("who is excluded keeps %v", got.GetPermissions())
+	}
 }
 
 func TestWhatIsBetweenServicesIsClosedToEverybodyElse(t *testing.T) {

@@ -37,6 +37,15 @@ func (o *office) ends(s seat, why licensingv1.SeatEnd) {
 // idOf is the last part of a name.
 func idOf(name string) uuid.UUID { return uuid.MustParse(name[len(name)-36:]) }
 
+// licenceUpdated tells, as licensing does, that a licence changed.
+func (o *office) licenceUpdated() {
+	licence := o.subscriber + "/licences/" + newID()
+	o.Publish(events.Event{
+		Subject: "kontor.licensing.licence.updated", Aggregate: licence, Subscriber: o.subscriber, Time: time.Now(),
+		Payload: &licensingv1.LicenceUpdated{Licence: &licensingv1.Licence{Name: licence}},
+	})
+}
+
 func (o *office) exec(sql string, values ...any) {
 	o.t.Helper()
 	_, err := o.DB.Exec(o.t.Context(), sql, values...)
@@ -160,11 +169,7 @@ func TestALicenceThatAllowsLessEndsWhatWrites(t *testing.T) {
 	opened := o.open(o.owner, s)
 	conn := o.connect(opened.GetLogin())
 	o.licensing.allowOnly(true, false)
-	licence := o.subscriber + "/licences/" + newID()
-	o.Publish(events.Event{
-		Subject: "kontor.licensing.licence.updated", Aggregate: licence, Subscriber: o.subscriber, Time: time.Now(),
-		Payload: &licensingv1.LicenceUpdated{Licence: &licensingv1.Licence{Name: licence}},
-	})
+	o.licenceUpdated()
 	if took := o.gone(conn, opened.GetLogin()); took > soon {
 		t.Errorf("after %v", took)
 	}
@@ -225,8 +230,8 @@ func TestWhatADeadOpenerLeavesIsClearedAway(t *testing.T) {
 	t.Run("it died before the role was made", func(t *testing.T) {
 		slot, session := uuid.New(), uuid.New()
 		o.exec(`INSERT INTO login_slot (id, database_id, role_name) SELECT $1, live_id, 'nobody_made_this' FROM company WHERE id = $2`, slot, idOf(o.company))
-		o.exec(`INSERT INTO session (id, company_id, slot_id, account_id, seat, area, product, read_only, created, lease_end, login_until, connections)
-			VALUES ($1, $2, $3, $4, $5, 'books', 'books', false, now() - interval '2 minutes', now() - interval '1 minute', now(), 1)`,
+		o.exec(`INSERT INTO session (id, company_id, slot_id, account_id, seat, area, product, read_only, created, lease_end, login_until,
+			connections, device) VALUES ($1, $2, $3, $4, $5, 'books', 'books', false, now() - interval '2 minutes', now() - interval '1 minute', now(), 1, 'd')`,
 			session, idOf(o.company), slot, idOf(o.owner.account), o.subscriber+"/licences/x/seats/y")
 		id = session
 		servicetest.Eventually(t, "it is swept", swept)

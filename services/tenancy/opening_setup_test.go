@@ -196,7 +196,10 @@ type seat struct {
 	name, account, company string
 	// product that it was claimed for; empty for books.
 	product string
-	until   time.Time
+	// device that it is used on; empty for d.
+	device string
+	reads  bool
+	until  time.Time
 }
 
 // seat claims one for a minute.
@@ -217,7 +220,7 @@ func (o *office) seat(p person, company string) seat {
 func (d *licensingDouble) token(s seat) string {
 	d.t.Helper()
 	token, err := seattoken.Sign(d.key, seattoken.Claims{
-		Seat: s.name, Account: s.account, Company: s.company, Device: "d", Product: cmp.Or(s.product, "books"), Slot: 1, Generation: 1, Expires: s.until,
+		Seat: s.name, Account: s.account, Company: s.company, Device: cmp.Or(s.device, "d"), Product: cmp.Or(s.product, "books"), ReadOnly: s.reads, Slot: 1, Generation: 1, Expires: s.until,
 	}, time.Now())
 	must(d.t, err)
 	return token

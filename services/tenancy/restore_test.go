@@ -43,6 +43,10 @@ func (h *house) dump(company string) (file string) {
 	must(h.t, err)
 	file = filepath.Join(h.t.TempDir(), "dump")
 	h.run(answer.GetLogin(), "pg_dump", "--format=custom", "--file="+file)
+	for range 2 {
+		_, err = h.lent().CloseDump(h.t.Context(), &tenancyv1.CloseDumpRequest{Company: company, User: answer.GetLogin().GetUser()})
+		must(h.t, err)
+	}
 	return file
 }
 
@@ -185,5 +189,33 @@ func TestALoginToDumpCanNotWrite(t *testing.T) {
 	}
 	if _, err := conn.Exec(t.Context(), "DELETE FROM books.accounts"); err == nil {
 		t.Error("it wrote")
+	}
+}
+
+// A login for a dump is good until it is given back, in the company that it was lent for, and no longer.
+func TestALoginForADumpIsGivenBack(t *testing.T) {
+	o := setupOffice(t)
+	other, _ := o.owner.addCompany(newCompany(o.subscriber))
+	answer, err := o.lent().OpenForDump(t.Context(), &tenancyv1.OpenForDumpRequest{Company: o.company})
+	must(t, err)
+	conn := o.connect(answer.GetLogin())
+	closeFor := func(company string) {
+		t.Helper()
+		_, err := o.lent().CloseDump(t.Context(), &tenancyv1.CloseDumpRequest{Company: company, User: answer.GetLogin().GetUser()})
+		must(t, err)
+	}
+	closeFor(other.GetName())
+	must(t, conn.Ping(t.Context()))
+	var door time.Time
+	must(t, o.cluster("postgres").QueryRow(t.Context(), "SELECT rolvaliduntil FROM pg_roles WHERE rolname = $1", answer.GetLogin().GetUser()).Scan(&door))
+	if time.Until(door) > 5*time.Minute {
+		t.Errorf("it lets in until %v", door)
+	}
+	closeFor(o.company)
+	if conn.Ping(t.Context()) == nil {
+		t.Error("its connection stays")
+	}
+	if _, err := o.tryConnect(answer.GetLogin()); err == nil {
+		t.Error("it lets in")
 	}
 }

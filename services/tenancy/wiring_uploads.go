@@ -18,9 +18,11 @@ import (
 
 // Copies are the settings of taking copies of on-premises databases in.
 type Copies struct {
-	BlobURL        string `koanf:"blob_url" doc:"Object store for uploads: file:///folder or s3://bucket?region=…" required:"true"`
-	UploadMaxBytes int64  `koanf:"upload_max_bytes" doc:"Size of the largest copy that is taken." default:"21474836480"`
-	PgRestore      string `koanf:"pg_restore" doc:"PostgreSQL's pg_restore, which reads copies, by name or path." default:"pg_restore"`
+	BlobURL          string `koanf:"blob_url" doc:"Object store for uploads: file:///folder or s3://bucket?region=…" required:"true"`
+	UploadMaxBytes   int64  `koanf:"upload_max_bytes" doc:"Size of the largest copy that is taken." default:"21474836480"`
+	UploadShareBytes int64  `koanf:"upload_share_bytes" doc:"How many bytes one subscriber's uploads may have together: those that no company was made of, and those whose bytes are still kept." default:"64424509440"`
+	CopyMaxBytes     int64  `koanf:"copy_max_bytes" doc:"How many bytes of rows a copy may unpack to." default:"68719476736"`
+	PgRestore        string `koanf:"pg_restore" doc:"PostgreSQL's pg_restore, which reads copies, by name or path." default:"pg_restore"`
 }
 
 // copies are uploads as companies are filled from them.
@@ -31,7 +33,9 @@ type copies struct {
 
 // serveUploads wires UploadService and what companies take of it.
 func serveUploads(ctx context.Context, s *service.Service, cfg Copies, deps company.Deps, kits *kit.Set) (copies, error) {
-	restore, err := pgrestore.Find(cfg.PgRestore, pgrestore.DefaultLimits)
+	limits := pgrestore.DefaultLimits
+	limits.Bytes = cfg.CopyMaxBytes
+	restore, err := pgrestore.Find(cfg.PgRestore, limits)
 	if err != nil {
 		return copies{}, err
 	}
@@ -41,7 +45,7 @@ func serveUploads(ctx context.Context, s *service.Service, cfg Copies, deps comp
 	}
 	uploads := upload.New(upload.Deps{
 		DB: deps.DB, Clock: deps.Clock, NewID: deps.NewID, Store: store, Kits: kits, Restore: restore,
-		MaxBytes: cfg.UploadMaxBytes, Log: s.Log,
+		MaxBytes: cfg.UploadMaxBytes, ShareBytes: cfg.UploadShareBytes, Log: s.Log,
 	})
 	s.OnClose("uploads", func(context.Context) error {
 		uploads.Close()

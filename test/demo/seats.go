@@ -264,7 +264,7 @@ func (s *Stage) takenAway(ctx context.Context, w *worker) (string, error) {
 	var began time.Time
 	err = s.atDesk(ctx, s.owner.Email, func(d *desk) error {
 		began = time.Now()
-		_, err := licensingv1.NewSeatServiceClient(d.conn()).TakeSeat(ctx, &licensingv1.TakeSeatRequest{Name: w.Seat.Name()})
+		_, err := licensingv1.NewSeatServiceClient(d.conn()).TakeSeat(ctx, &licensingv1.TakeSeatRequest{Name: w.Seat.Name(), GraceSeconds: new(int32)})
 		return err
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -134,10 +135,14 @@ type Access struct {
 	mu     sync.Mutex
 	staff  map[string]bool
 	grants map[[2]string]*tenancyv1.ResolveAccessResponse
+	// subscribers of connections.
+	subscribers map[string][]string
 }
 
 func newAccess() *Access {
-	return &Access{staff: map[string]bool{}, grants: map[[2]string]*tenancyv1.ResolveAccessResponse{}}
+	return &Access{
+		staff: map[string]bool{}, grants: map[[2]string]*tenancyv1.ResolveAccessResponse{}, subscribers: map[string][]string{},
+	}
 }
 
 // Staff makes an account the vendor's staff.
@@ -186,7 +191,32 @@ func (a *Access) ResolveAccess(_ context.Context, r *tenancyv1.ResolveAccessRequ
 		answer.Member, answer.Administrator = true, grant.GetAdministrator()
 		answer.Permissions, answer.Companies = grant.GetPermissions(), grant.GetCompanies()
 	}
+	for _, subscriber := range a.subscribers[r.GetScope()] {
+		grant := a.grants[[2]string{r.GetAccount(), subscriber}]
+		if slices.Contains(grant.GetPermissions(), authv1.Permission_PERMISSION_CONNECTIONS_MANAGE) {
+			answer.Member = true
+			answer.Permissions = append(slices.Clone(answer.GetPermissions()), authv1.Permission_PERMISSION_CONNECTIONS_READ,
+				authv1.Permission_PERMISSION_CONNECTIONS_MANAGE, authv1.Permission_PERMISSION_DOCUMENTS_READ)
+		}
+	}
 	return answer, nil
+}
+
+// Exclude takes from an account what it may in a subscriber.
+func (a *Access) Exclude(account, subscriber string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.grants, [2]string{account, subscriber})
+}
+
+// AddConnectionSubscriber writes into the table.
+func (a *Access) AddConnectionSubscriber(_ context.Context, r *tenancyv1.AddConnectionSubscriberRequest) (*tenancyv1.AddConnectionSubscriberResponse, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !slices.Contains(a.subscribers[r.GetConnection()], r.GetSubscriber()) {
+		a.subscribers[r.GetConnection()] = append(a.subscribers[r.GetConnection()], r.GetSubscriber())
+	}
+	return &tenancyv1.AddConnectionSubscriberResponse{}, nil
 }
 
 // GrantConnectionAccess writes into the table.

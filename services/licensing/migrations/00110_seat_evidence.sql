@@ -7,10 +7,10 @@ ALTER TABLE seat_event
     ADD COLUMN since timestamptz,
     DROP CONSTRAINT seat_event_kind_known,
     ADD CONSTRAINT seat_event_kind_known CHECK (kind IN (
-        'claimed', 'returned', 'left', 'released', 'expired', 'taken', 'transferred', 'refused', 'recovering', 'gap')),
+        'claimed', 'joined', 'returned', 'left', 'released', 'expired', 'taken', 'transferred', 'refused', 'recovering', 'gap')),
     ADD CONSTRAINT seat_event_mode_known CHECK (mode IN ('pool', 'overdraft', 'guest', 'reading', 'travel')),
     ADD CONSTRAINT seat_event_gap_has_start CHECK ((kind = 'gap') = (since IS NOT NULL));
-COMMENT ON COLUMN seat_event.kind IS '''returned'': a holder came back to its seat after a loss of Redis; ''left'': a holder that works on gave back one of its places; ''transferred'': its holder handed it over; ''gap'': what happened from since to happened may be missing.';
+COMMENT ON COLUMN seat_event.kind IS '''joined'': a holder works in one more place; ''returned'': a holder came back to its seat after a loss of Redis; ''left'': a holder that works on gave back one of its places; ''transferred'': its holder handed it over; ''gap'': what happened from since to happened may be missing.';
 COMMENT ON COLUMN seat_event.mode IS '''overdraft'', ''travel'' and ''pool'' count against the licence; ''guest'' and ''reading'' do not.';
 COMMENT ON COLUMN seat_event.since IS 'Beginning of a gap; null otherwise.';
 

@@ -36,9 +36,10 @@ func (t table) full() string { return t.schema + "." + t.name }
 
 // side is one database, seen as it was at one moment.
 type side struct {
-	conn   *pgx.Conn
-	tx     pgx.Tx
-	tables map[string]table
+	giveBack func()
+	conn     *pgx.Conn
+	tx       pgx.Tx
+	tables   map[string]table
 }
 
 // compare holds the live books against a copy, each as it is at one moment.
@@ -84,8 +85,9 @@ func (e *Engine) openSide(ctx context.Context, of names.Company, target string) 
 	if err != nil {
 		return nil, err
 	}
-	s := &side{}
+	s := &side{giveBack: func() { e.closeDump(ctx, of, opened.GetLogin()) }}
 	if s.conn, err = pgtool.Connect(ctx, opened.GetLogin()); err != nil {
+		s.giveBack()
 		return nil, err
 	}
 	if s.tx, err = s.conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}); err == nil {
@@ -103,7 +105,10 @@ func (e *Engine) openSide(ctx context.Context, of names.Company, target string) 
 	return s, nil
 }
 
-func (s *side) close(ctx context.Context) { _ = s.conn.Close(context.WithoutCancel(ctx)) }
+func (s *side) close(ctx context.Context) {
+	_ = s.conn.Close(context.WithoutCancel(ctx))
+	s.giveBack()
+}
 
 func readTables(ctx context.Context, tx pgx.Tx) (map[string]table, error) {
 	rows, err := tx.Query(ctx, `

@@ -118,6 +118,19 @@ func (e *Engine) claim(ctx context.Context, o order) (attempt, error) {
 	return a, nil
 }
 
+// closing bounds giving back a login; it ends by itself anyhow.
+const closing = 10 * time.Second
+
+// closeDump gives back what OpenForDump lent.
+func (e *Engine) closeDump(ctx context.Context, of names.Company, login *tenancyv1.DatabaseLogin) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
+	defer cancel()
+	_, err := e.Databases.CloseDump(ctx, &tenancyv1.CloseDumpRequest{Company: of.Name(), User: login.GetUser()})
+	if err != nil {
+		e.Log.WarnContext(ctx, "a login for a dump was not given back; it ends by itself", "company", of.Name(), "error", err)
+	}
+}
+
 // dump writes the encrypted archive, durable when it returns.
 func (e *Engine) dump(ctx context.Context, a attempt) (m made, err error) {
 	key, err := e.Keys.GetOrMake(ctx, a.region, a.of.ID)
@@ -128,6 +141,7 @@ func (e *Engine) dump(ctx context.Context, a attempt) (m made, err error) {
 	if err != nil {
 		return m, err
 	}
+	defer e.closeDump(ctx, a.of, opened.GetLogin())
 	if m.areas, err = areasJSON(opened.GetDataAreas()); err != nil {
 		return m, err
 	}

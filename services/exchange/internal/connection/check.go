@@ -6,6 +6,7 @@ import (
 	"kontor.internal/libs/caller"
 	"kontor.internal/libs/failure"
 	"kontor.internal/libs/locale"
+	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	exchangev1 "kontor.internal/proto/gen/go/kontor/exchange/v1"
 	identityv1 "kontor.internal/proto/gen/go/kontor/identity/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
@@ -65,8 +66,12 @@ func (s *Server) TestConnection(ctx context.Context, r *exchangev1.TestConnectio
 	return answer, nil
 }
 
-// tryTaxNumbers compares what the companies' numbers are today.
+// tryTaxNumbers compares what the companies' numbers are today. Another subscriber's is looked at only between its consent
+// and the connection's end: it is told to nobody else.
 func (s *Server) tryTaxNumbers(ctx context.Context, c Connection) error {
+	if c.Receiver.Subscriber != c.Sender.Subscriber && !c.Agreed() {
+		return failure.New(commonv1.Reason_REASON_CONNECTION_STATE_REFUSED, "state", word(c.State), "action", "compared")
+	}
 	var ends [2]End
 	for i, p := range []Party{c.Sender, c.Receiver} {
 		found, err := s.d.Companies.LookupCompany(ctx, &tenancyv1.LookupCompanyRequest{Name: p.Company})

@@ -110,13 +110,17 @@ func TestProgramsSynchroniseNeitherTooOftenNorTooSeldom(t *testing.T) {
 	}
 }
 
-func TestAnAccountWithTwoPartsMayWhatBothMay(t *testing.T) {
+func TestAnAccountAtBothEndsMayWhatBothMay(t *testing.T) {
 	c := Connection{Sender: Party{Account: "accounts/1"}, Receiver: Party{Account: "accounts/2"}}
-	held := rightsOf(c, "accounts/1")
-	if len(held) != 2 || len(held["accounts/1"]) != 4 || len(held["accounts/2"]) != 3 {
+	held := rightsOf(c)
+	if len(held) != 2 || len(held["accounts/1"]) != 3 || len(held["accounts/2"]) != 3 {
 		t.Error(held)
 	}
-	if held := rightsOf(Connection{Sender: Party{Account: "accounts/1"}}, "accounts/3"); len(held) != 2 {
+	c.Receiver.Account = "accounts/1"
+	if held := rightsOf(c); len(held) != 1 || len(held["accounts/1"]) != 4 {
+		t.Error(held)
+	}
+	if held := rightsOf(Connection{Sender: Party{Account: "accounts/1"}}); len(held) != 1 {
 		t.Errorf("an end without an account is given rights: %v", held)
 	}
 }

@@ -17,10 +17,6 @@ var (
 	toReceive = []authv1.Permission{
 		authv1.Permission_PERMISSION_CONNECTIONS_READ, authv1.Permission_PERMISSION_DOCUMENTS_RECEIVE, authv1.Permission_PERMISSION_DOCUMENTS_READ,
 	}
-	// toManage is the main account's (S3): it sees documents and their history, and neither sends nor receives.
-	toManage = []authv1.Permission{
-		authv1.Permission_PERMISSION_CONNECTIONS_READ, authv1.Permission_PERMISSION_CONNECTIONS_MANAGE, authv1.Permission_PERMISSION_DOCUMENTS_READ,
-	}
 )
 
 // Ends are the accounts at the ends of connections, and what they may.
@@ -58,6 +54,17 @@ func (e Ends) grantAll(ctx context.Context, connection string, held map[string][
 		_, err := e.Access.GrantConnectionAccess(ctx, &tenancyv1.GrantConnectionAccessRequest{
 			Account: account, Connection: connection, Permissions: permissions,
 		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// join makes subscribers the connection's: who manages it follows from memberships, at every moment (X4).
+func (e Ends) join(ctx context.Context, connection string, subscribers ...string) error {
+	for _, subscriber := range subscribers {
+		_, err := e.Access.AddConnectionSubscriber(ctx, &tenancyv1.AddConnectionSubscriberRequest{Connection: connection, Subscriber: subscriber})
 		if err != nil {
 			return err
 		}

@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"kontor.internal/libs/caller"
 	"kontor.internal/libs/clock"
 	"kontor.internal/libs/failure"
 	"kontor.internal/libs/id"
@@ -79,7 +78,7 @@ func (s *Server) CreateConnection(ctx context.Context, r *exchangev1.CreateConne
 	if err != nil {
 		return nil, Constraints().Translate(err)
 	}
-	return answer, s.grantAll(ctx, answer.GetConnection().GetName(), caller.From(ctx).Account)
+	return answer, s.grantAll(ctx, answer.GetConnection().GetName())
 }
 
 // paid refuses with RIGHT_MISSING, and the way to get it, where the exchange of documents was not bought (S2).
@@ -181,32 +180,52 @@ func (s *Server) invite(ctx context.Context, tx pgx.Tx, c Connection, e ends) er
 	return nil
 }
 
-// grantAll gives the ends and a manager their rights, after the row stands: rights without a connection would open
-// nothing, a connection without rights is mended by asking again.
-func (s *Server) grantAll(ctx context.Context, name, manager string) error {
-	id, err := names.ParseConnection(name)
-	if err != nil {
+// grantAll gives the ends and their subscribers their rights, after the row stands: rights without a connection would open
+// nothing, a connection without rights is mended by asking again. Of a connection that is removed, also just now, the ends
+// have none.
+func (s *Server) grantAll(ctx context.Context, name string) error {
+	c, err := s.find(ctx, name)
+	if err != nil || c.State == exchangev1.ConnectionState_CONNECTION_STATE_REMOVED {
 		return err
 	}
-	c, err := Get(ctx, s.d.DB, id)
-	if err != nil {
+	parties := []string{names.Subscriber(c.Manager)}
+	if c.State != exchangev1.ConnectionState_CONNECTION_STATE_PENDING {
+		parties = append(parties, names.Subscriber(c.Receiver.Subscriber))
+	}
+	if err := s.d.Ends.join(ctx, name, parties...); err != nil {
 		return err
 	}
-	return s.d.Ends.grantAll(ctx, name, rightsOf(c, manager))
+	if err := s.d.Ends.grantAll(ctx, name, rightsOf(c)); err != nil {
+		return err
+	}
+	if c, err = s.find(ctx, name); err != nil || c.State != exchangev1.ConnectionState_CONNECTION_STATE_REMOVED {
+		return err
+	}
+	return s.revokeAll(ctx, c)
 }
 
-// rightsOf is what each account may in a connection: one that has two parts in it may what both may.
-func rightsOf(c Connection, manager string) map[string][]authv1.Permission {
+// rightsOf is what each end's account may in a connection: one that is at both ends may what both may.
+func rightsOf(c Connection) map[string][]authv1.Permission {
 	held := map[string][]authv1.Permission{}
 	for _, part := range []struct {
 		account string
 		may     []authv1.Permission
-	}{{manager, toManage}, {c.Sender.Account, toSend}, {c.Receiver.Account, toReceive}} {
+	}{{c.Sender.Account, toSend}, {c.Receiver.Account, toReceive}} {
 		if part.account != "" {
 			held[part.account] = slices.Compact(slices.Sorted(slices.Values(slices.Concat(held[part.account], part.may))))
 		}
 	}
 	return held
+}
+
+// revokeAll ends the rights of the accounts at the ends.
+func (s *Server) revokeAll(ctx context.Context, c Connection) error {
+	for _, account := range []string{c.Sender.Account, c.Receiver.Account} {
+		if err := s.d.Ends.revoke(ctx, account, c.Name()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ListConnections pages through a subscriber's.
@@ -274,7 +293,7 @@ func (s *Server) AcceptConnection(ctx context.Context, r *exchangev1.AcceptConne
 	if err := c.Travels(); err != nil {
 		return nil, err
 	}
-	err = s.grantAll(ctx, c.Name(), caller.From(ctx).Account)
+	err = s.grantAll(ctx, c.Name())
 	return &exchangev1.AcceptConnectionResponse{Connection: ToProto(c), Warnings: e.warnings}, err
 }
 
@@ -371,7 +390,8 @@ func (s *Server) do(ctx context.Context, name string, action Action) (Connection
 	return c, err
 }
 
-// RemoveConnection ends one for good, and the rights of the accounts at its ends.
+// RemoveConnection ends one for good, and the rights of the accounts at its ends. Its subscribers' members go on seeing the
+// history.
 func (s *Server) RemoveConnection(ctx context.Context, r *exchangev1.RemoveConnectionRequest) (*exchangev1.RemoveConnectionResponse, error) {
 	c, err := s.find(ctx, r.GetName())
 	if err != nil {
@@ -382,13 +402,8 @@ func (s *Server) RemoveConnection(ctx context.Context, r *exchangev1.RemoveConne
 			return nil, err
 		}
 	}
-	for _, account := range []string{c.Sender.Account, c.Receiver.Account} {
-		if account == caller.From(ctx).Account {
-			continue // A manager who is an end, too, goes on seeing the history.
-		}
-		if err := s.d.Ends.revoke(ctx, account, c.Name()); err != nil {
-			return nil, err
-		}
+	if err := s.revokeAll(ctx, c); err != nil {
+		return nil, err
 	}
 	return &exchangev1.RemoveConnectionResponse{Connection: ToProto(c)}, nil
 }

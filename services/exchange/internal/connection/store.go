@@ -62,6 +62,11 @@ func (c Connection) Travels() error {
 	return failure.New(commonv1.Reason_REASON_CONNECTION_NOT_ACTIVE, "state", word(c.State))
 }
 
+// Agreed says that both companies want the connection.
+func (c Connection) Agreed() bool {
+	return c.State == exchangev1.ConnectionState_CONNECTION_STATE_ACTIVE || c.State == exchangev1.ConnectionState_CONNECTION_STATE_PAUSED
+}
+
 // ToProto is what its ends and managers see.
 func ToProto(c Connection) *exchangev1.Connection {
 	end := func(p Party) *exchangev1.ConnectionEnd {

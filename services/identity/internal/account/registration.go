@@ -5,7 +5,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"kontor.internal/libs/caller"
@@ -63,7 +62,7 @@ func (s *Server) RegisterInvited(ctx context.Context, req *identityv1.RegisterIn
 			return nil, err
 		}
 	}
-	return idempotency.Create(ctx, s.DB, withoutPassword(req), func(ctx context.Context, tx pgx.Tx) (*identityv1.RegisterInvitedResponse, error) {
+	return idempotency.Create(ctx, s.DB, req, func(ctx context.Context, tx pgx.Tx) (*identityv1.RegisterInvitedResponse, error) {
 		if !proven {
 			return &identityv1.RegisterInvitedResponse{}, s.Registry.Register(ctx, tx, n)
 		}
@@ -82,14 +81,6 @@ func (s *Server) invitation(ctx context.Context, token string) (*tenancyv1.Looku
 		return nil, failure.New(commonv1.Reason_REASON_INVITATION_INVALID).Wrap(err)
 	}
 	return found, err
-}
-
-// withoutPassword is the request as it is remembered: not even a fast hash of
-// the password may be kept.
-func withoutPassword(req *identityv1.RegisterInvitedRequest) *identityv1.RegisterInvitedRequest {
-	kept := proto.CloneOf(req)
-	kept.Password = ""
-	return kept
 }
 
 // registerProven makes or finds the account of an e-mail whose holder is

@@ -94,6 +94,7 @@ type Plan struct {
 	Products  []ProductRef `yaml:"products"`
 	AddOns    []string     `yaml:"add_ons"`
 	Limits    Limits       `yaml:"limits"`
+	Seats     SeatRules    `yaml:"seats"`
 	Prices    []Price      `yaml:"prices"`
 }
 

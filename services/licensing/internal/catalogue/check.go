@@ -116,6 +116,7 @@ func (k *checker) plan(c *Catalogue, p Plan) {
 	k.require(p.Kind != Trial || len(p.Prices) == 0, "%s: a trial has no price", where)
 	k.require(p.From.IsValid(), "%s: says not from when it is sold", where)
 	k.require(p.Until.IsZero() || !p.Until.Before(p.From), "%s: sold until %s, before %s", where, p.Until, p.From)
+	k.seats(where+".seats", p)
 	k.require(len(p.Products) > 0, "%s: no products", where)
 	for _, ref := range p.Products {
 		product, known := c.Product(ref.Product)

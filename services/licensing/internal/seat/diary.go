@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,6 +22,10 @@ const (
 	portion = 200
 	// listening bounds how long a wait for news is, and so a stop.
 	listening = 500 * time.Millisecond
+	// looking is the pause between two looks where waiting is not possible.
+	looking = 50 * time.Millisecond
+	// noting is how often it is written down up to when the logs were read.
+	noting = time.Second
 	// pausing is how long it rests after a failure.
 	pausing = 300 * time.Millisecond
 )
@@ -33,9 +38,9 @@ type Diary struct{ deps DiaryDeps }
 type DiaryDeps struct {
 	Redis redis.UniversalClient
 	DB    *pgxpool.Pool
-	// Clock is the suite's; it dates events.
-	Clock clock.Clock
-	Log   *slog.Logger
+	// Clock is the suite's; it dates events. Real is the machine's.
+	Clock, Real clock.Clock
+	Log         *slog.Logger
 }
 
 // NewDiary returns a diary.
@@ -68,30 +73,73 @@ func (d *Diary) listen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var seen time.Time
 	for ctx.Err() == nil {
-		streams := make([]string, 0, 2*partitions)
-		for p := range partitions {
-			streams = append(streams, logKey(p))
-		}
-		for p := range partitions {
-			streams = append(streams, positions[p])
-		}
-		news, err := d.deps.Redis.XRead(ctx, &redis.XReadArgs{Streams: streams, Count: 1, Block: listening}).Result()
-		if err != nil && !errors.Is(err, redis.Nil) {
+		began := d.deps.Real.Now()
+		news, err := d.news(ctx, positions)
+		if err != nil {
 			return err
 		}
-		for p := range partitions {
-			for _, stream := range news {
-				if stream.Stream != logKey(p) {
-					continue
-				}
-				if positions[p], err = d.takeOver(ctx, p); err != nil {
-					return err
-				}
+		for _, p := range news {
+			if positions[p], err = d.takeOver(ctx, p); err != nil {
+				return err
 			}
+		}
+		if began.Sub(seen) >= noting {
+			if err := seatdb.New(d.deps.DB).SetSeen(ctx, began); err != nil {
+				return translate(err)
+			}
+			seen = began
 		}
 	}
 	return nil
+}
+
+// news waits a while for partitions that have entries beyond some positions.
+func (d *Diary) news(ctx context.Context, positions [partitions]string) ([]int, error) {
+	if _, ok := d.deps.Redis.(*redis.ClusterClient); ok {
+		return d.clusterNews(ctx, positions)
+	}
+	streams := make([]string, 0, 2*partitions)
+	for p := range partitions {
+		streams = append(streams, logKey(p))
+	}
+	for p := range partitions {
+		streams = append(streams, positions[p])
+	}
+	found, err := d.deps.Redis.XRead(ctx, &redis.XReadArgs{Streams: streams, Count: 1, Block: listening}).Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return nil, err
+	}
+	var news []int
+	for p := range partitions {
+		if slices.ContainsFunc(found, func(s redis.XStream) bool { return s.Stream == logKey(p) }) {
+			news = append(news, p)
+		}
+	}
+	return news, nil
+}
+
+// clusterNews looks again and again: no command waits for streams on several servers.
+func (d *Diary) clusterNews(ctx context.Context, positions [partitions]string) (news []int, err error) {
+	results, err := d.deps.Redis.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for p := range partitions {
+			pipe.XRangeN(ctx, logKey(p), "("+positions[p], "+", 1)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for p, result := range results {
+		if found, ok := result.(*redis.XMessageSliceCmd); ok && len(found.Val()) > 0 {
+			news = append(news, p)
+		}
+	}
+	if len(news) == 0 {
+		pause(ctx, looking)
+	}
+	return news, nil
 }
 
 // positions are the last entries that were taken over.
@@ -158,7 +206,7 @@ func (d *Diary) some(ctx context.Context, tx pgx.Tx, partition int) (last string
 		if err != nil {
 			return "", 0, err
 		}
-		if err := d.keep(ctx, tx, int16(partition), e); err != nil {
+		if err := keep(ctx, tx, int16(partition), e, d.deps.Clock.Now()); err != nil {
 			return "", 0, err
 		}
 		last = message.ID

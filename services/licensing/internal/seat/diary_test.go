@@ -20,7 +20,8 @@ func TestWhatHappensIsWrittenDownOnceInOrder(t *testing.T) {
 	until(t, first.Ends)
 	second := b.claim(2, limits(1, time.Minute))
 	owner := id.New()
-	require.NoError(t, b.Take(t.Context(), b.of, second.ID, By{Account: owner.String(), Address: "192.0.2.1"}))
+	_, err := b.Take(t.Context(), b.of, second.ID, 0, "", By{Account: owner.String(), Address: "192.0.2.1"})
+	require.NoError(t, err)
 	third := b.claim(3, limits(1, time.Minute))
 	require.NoError(t, b.Release(t.Context(), b.of, third, By{}))
 	var work sync.WaitGroup

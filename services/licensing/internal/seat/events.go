@@ -23,13 +23,17 @@ type kind string
 
 // What happens to seats, as the log calls it.
 const (
-	claimed    kind = "claimed"
-	returned   kind = "returned"
-	released   kind = "released"
-	expired    kind = "expired"
-	taken      kind = "taken"
-	refused    kind = "refused"
-	recoveries kind = "recovering"
+	claimed     kind = "claimed"
+	joined      kind = "joined"
+	returned    kind = "returned"
+	left        kind = "left"
+	released    kind = "released"
+	expired     kind = "expired"
+	taken       kind = "taken"
+	transferred kind = "transferred"
+	refused     kind = "refused"
+	recoveries  kind = "recovering"
+	gap         kind = "gap"
 )
 
 // entry is one entry of a log.
@@ -49,9 +53,11 @@ type entry struct {
 	limit   int32
 	gen     int64
 	at      time.Time
+	mode    Mode
+	since   *time.Time // of a gap
 }
 
-// read reads an entry as `log` in seats.lua writes it.
+// read reads an entry as `log` in lua/ writes it.
 func read(m redis.XMessage) (entry, error) {
 	var r reader
 	text := func(key string) string { value, _ := m.Values[key].(string); return value }
@@ -60,17 +66,18 @@ func read(m redis.XMessage) (entry, error) {
 		seat: r.optional(text("seat")), account: r.optional(text("account")), company: r.optional(text("company")),
 		actor: r.optional(text("actor")), product: text("product"), device: text("device"), title: text("title"),
 		address: text("address"), slot: int32(r.number(text("slot"))), limit: int32(r.number(text("limit"))),
-		gen: r.number(text("generation")), at: r.instant(text("at")),
+		gen: r.number(text("generation")), at: r.instant(text("at")), mode: Mode(text("mode")),
 	}
 	return e, r.err
 }
 
 // keep writes an entry down, and what others are told of it.
-func (d *Diary) keep(ctx context.Context, tx pgx.Tx, partition int16, e entry) error {
+func keep(ctx context.Context, tx pgx.Tx, partition int16, e entry, now time.Time) error {
 	added, err := seatdb.New(tx).InsertEvent(ctx, seatdb.InsertEventParams{
 		Partition: partition, Entry: e.id, Kind: string(e.kind), Subscriber: e.pool.Subscriber, Licence: e.pool.Licence,
 		Seat: e.seat, Account: e.account, Company: e.company, Product: e.product, DeviceID: e.device, DeviceTitle: e.title,
 		Slot: e.slot, Generation: e.gen, SeatLimit: e.limit, Actor: e.actor, Address: e.address, Happened: e.at,
+		Mode: string(e.mode), Since: e.since,
 	})
 	if err != nil || added == 0 {
 		return err
@@ -85,8 +92,13 @@ func (d *Diary) keep(ctx context.Context, tx pgx.Tx, partition int16, e entry) e
 	}
 	return events.Append(caller.With(ctx, who), tx, events.Event{
 		Subject: "kontor.licensing.seat." + verb, Aggregate: e.pool.aggregate(), Subscriber: licence.SubscriberName(e.pool.Subscriber),
-		Company: e.companyName(), Time: d.deps.Clock.Now(), Payload: payload,
+		Company: e.companyName(), Time: now, Payload: payload,
 	})
+}
+
+// keepGap writes down that what happened between two instants may be missing.
+func keepGap(ctx context.Context, tx pgx.Tx, partition int16, of Pool, id string, since, until, now time.Time) error {
+	return keep(ctx, tx, partition, entry{id: id, kind: gap, pool: of, at: until, since: &since, mode: InPool}, now)
 }
 
 // told is what others are told of an entry: nothing of a holder who came back to a seat that they knew it to have.
@@ -95,7 +107,14 @@ func (e entry) told() (verb string, payload proto.Message) {
 	case claimed:
 		return "claimed", &licensingv1.SeatClaimed{
 			Seat: e.name(), Account: e.accountName(), Company: e.companyName(), Product: e.product, DeviceId: e.device, DeviceTitle: e.title,
+			Mode: modes[e.mode],
 		}
+	case left:
+		return "left", &licensingv1.SeatLeft{Seat: e.name(), Account: e.accountName(), Company: e.companyName(), DeviceId: e.device}
+	case transferred:
+		return e.ended(licensingv1.SeatEnd_SEAT_END_TRANSFERRED)
+	case gap:
+		return "gap", &licensingv1.SeatsGap{SinceTime: timestamppb.New(*e.since), UntilTime: timestamppb.New(e.at)}
 	case refused:
 		return "refused", &licensingv1.SeatRefused{Account: e.accountName(), Company: e.companyName(), Product: e.product, Limit: e.limit}
 	case recoveries:

@@ -64,7 +64,8 @@ func (m *model) leave(rt *rapid.T) {
 		return
 	}
 	if rapid.Bool().Draw(rt, "taken") {
-		require.NoError(rt, m.b.Take(rt.Context(), m.of, s.ID, By{}))
+		_, err := m.b.Take(rt.Context(), m.of, s.ID, 0, "", boss)
+		require.NoError(rt, err)
 	} else {
 		require.NoError(rt, m.b.Release(rt.Context(), m.of, s, By{}))
 	}
@@ -75,7 +76,7 @@ func (m *model) leave(rt *rapid.T) {
 func (m *model) renew(rt *rapid.T) {
 	r := m.someone(rt)
 	if s, holds := m.holders[r.Account]; holds {
-		renewed, err := m.b.Renew(rt.Context(), m.of, s, By{})
+		renewed, err := m.b.Renew(rt.Context(), m.of, Renewal{Seat: s}, By{})
 		require.NoError(rt, err)
 		m.holders[r.Account] = renewed
 	}
@@ -83,13 +84,13 @@ func (m *model) renew(rt *rapid.T) {
 		return
 	}
 	gone := rapid.SampledFrom(m.gone).Draw(rt, "gone")
-	_, err := m.b.Renew(rt.Context(), m.of, gone, By{})
+	_, err := m.b.Renew(rt.Context(), m.of, Renewal{Seat: gone}, By{})
 	require.Equal(rt, commonv1.Reason_REASON_SEAT_LOST, failure.Reason(err))
 	require.NoError(rt, m.b.Release(rt.Context(), m.of, gone, By{}))
 }
 
 func (m *model) check(rt *rapid.T) {
-	board, err := m.b.List(rt.Context(), m.of.Licence, 100)
+	board, err := m.b.List(rt.Context(), m.of.Licence, 100, "")
 	require.NoError(rt, err)
 	slots := map[int32]bool{}
 	for _, s := range board.Seats {
@@ -150,7 +151,7 @@ func (l *ledger) work(ctx context.Context, b *bundle, pools *Pools, n int, limit
 		if ctx.Err() != nil {
 			return
 		}
-		renewed, err := pools.Renew(ctx, b.of, held, By{})
+		renewed, err := pools.Renew(ctx, b.of, Renewal{Seat: held}, By{})
 		switch {
 		case err == nil:
 			held = renewed

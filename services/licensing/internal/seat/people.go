@@ -85,12 +85,16 @@ func (p *People) recall(seats []Seat) (titles map[uuid.UUID]string, unknown []st
 	return titles, unknown
 }
 
-// described names holders for people: who, on which device, since when.
-func described(seats []Seat, titles map[uuid.UUID]string, all int32) string {
+// described names holders for people: who, on which device, and for how long they have not worked.
+func described(seats []Seat, titles map[uuid.UUID]string, all int32, now time.Time) string {
 	var list []string
 	for _, s := range seats[:min(len(seats), maxNamed)] {
 		who := cmp.Or(titles[s.Account], licence.AccountName(s.Account))
-		list = append(list, fmt.Sprintf("%s (%s, %s)", who, cmp.Or(s.Title, s.Device), s.Since.Format("2006-01-02 15:04 UTC")))
+		since := s.Since.Format("2006-01-02 15:04 UTC")
+		if idle := now.Sub(s.Active).Truncate(time.Minute); idle >= time.Minute {
+			since += ", idle " + strings.TrimSuffix(idle.String(), "0s")
+		}
+		list = append(list, fmt.Sprintf("%s (%s, %s)", who, cmp.Or(s.Title, s.Device), since))
 	}
 	if more := int(all) - len(list); more > 0 && len(list) == maxNamed {
 		list = append(list, "+"+strconv.Itoa(more))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -38,9 +39,9 @@ type PoolDeps struct {
 	Redis    redis.UniversalClient
 	DB       *pgxpool.Pool
 	Licences *licence.Store
-	// Clock is the suite's; it tells which limits hold.
-	Clock clock.Clock
-	IDs   id.Source
+	// Clock is the suite's; it tells which limits hold. Real is the machine's.
+	Clock, Real clock.Clock
+	IDs         id.Source
 }
 
 // attempt is one opening under way, which all who want it wait for.
@@ -53,183 +54,6 @@ type attempt struct {
 // NewPools returns pools.
 func NewPools(deps PoolDeps) *Pools {
 	return &Pools{deps: deps, f: functions{redis: deps.Redis}, opening: map[uuid.UUID]*attempt{}}
-}
-
-// LimitsOf are the limits of a licence at an instant.
-func LimitsOf(l licence.Licence, now time.Time) Limits {
-	limits := l.TermsAt(now).Limits
-	return Limits{Seats: limits.Seats, PerCompany: limits.SeatsPerCompany, Lease: time.Duration(limits.LeaseSeconds) * time.Second}
-}
-
-// Full says that nobody else may work now.
-type Full struct {
-	InCompany bool
-	Limit     int32
-	// After this long the next lease ends, if its holder is gone.
-	Frees   time.Duration
-	Holders []Seat // some of them
-}
-
-// Error names the limit.
-func (f *Full) Error() string { return "seat: all are held" }
-
-// Claim takes a seat, or gives the same holder its seat with a fresh lease. It refuses with *Full.
-func (p *Pools) Claim(ctx context.Context, of Pool, r Request, l Limits) (Seat, error) {
-	a, err := p.opened(ctx, of, func() (answer, error) {
-		return p.f.call(ctx, "claim", of.Licence, p.deps.IDs().String(), r.Account.String(), r.Company.String(), r.Product, r.Device,
-			r.Title, l.Seats, l.PerCompany, l.Lease.Milliseconds(), r.By.Account, r.By.Address)
-	})
-	if err != nil {
-		return Seat{}, err
-	}
-	switch a.word() {
-	case wordHeld:
-		return a.seat(1)
-	case wordLonger:
-		if err := p.lengthen(ctx, of, l.Lease); err != nil {
-			return Seat{}, err
-		}
-		return p.Claim(ctx, of, r, l)
-	case wordRecovering:
-		return Seat{}, recovering(a.duration(1))
-	default:
-		return Seat{}, fullness(a, l)
-	}
-}
-
-func fullness(a answer, l Limits) error {
-	holders, err := a.seats(2)
-	if err != nil {
-		return err
-	}
-	full := &Full{Limit: l.Seats, Frees: a.duration(1), Holders: holders}
-	if a.word() == wordCompany {
-		full.InCompany, full.Limit = true, l.PerCompany
-	}
-	return full
-}
-
-// lengthen lets a pool give longer leases, once its row says so: by it a recovery knows how long to wait.
-func (p *Pools) lengthen(ctx context.Context, of Pool, lease time.Duration) error {
-	longest, err := seatdb.New(p.deps.DB).LengthenPool(ctx, seatdb.LengthenPoolParams{Licence: of.Licence, Lease: seconds(lease)})
-	if err != nil {
-		return translate(err)
-	}
-	_, err = p.opened(ctx, of, func() (answer, error) {
-		return p.f.call(ctx, "lengthen", of.Licence, int64(longest)*1000)
-	})
-	return err
-}
-
-// Renew lets the lease of a seat run anew. A holder whose seat Redis lost comes back to it. SEAT_LOST otherwise.
-func (p *Pools) Renew(ctx context.Context, of Pool, held Seat, by By) (Seat, error) {
-	a, err := p.opened(ctx, of, func() (answer, error) {
-		return p.f.call(ctx, "renew", of.Licence, held.ID.String(), held.Slot, held.Ends.UnixMilli())
-	})
-	if err == nil && a.word() == wordEnter {
-		a, err = p.enter(ctx, of, held, by)
-	}
-	if err != nil {
-		return Seat{}, err
-	}
-	if a.word() != wordHeld {
-		return Seat{}, failure.New(commonv1.Reason_REASON_SEAT_LOST)
-	}
-	return a.seat(1)
-}
-
-// enter brings a holder back, unless the holding is known to have ended.
-func (p *Pools) enter(ctx context.Context, of Pool, held Seat, by By) (answer, error) {
-	past, err := seatdb.New(p.deps.DB).EventsOfSeat(ctx, &held.ID)
-	if err != nil {
-		return nil, translate(err)
-	}
-	held.Title, held.Since = held.Device, p.deps.Clock.Now()
-	for _, e := range past {
-		switch kind(e.Kind) {
-		case claimed:
-			held.Title, held.Since = e.DeviceTitle, e.Happened
-		case released, taken:
-			return answer{wordLost}, nil
-		}
-	}
-	return p.opened(ctx, of, func() (answer, error) { return p.f.call(ctx, "enter", of.Licence, holding(held, by)...) })
-}
-
-// holding is a held seat as `enter` and `release` in seats.lua want it.
-func holding(s Seat, by By) []any {
-	return []any{
-		s.ID.String(), s.Account.String(), s.Company.String(), s.Product, s.Device, s.Title, s.Slot, s.Generation,
-		s.Since.UnixMilli(), s.Ends.UnixMilli(), by.Account, by.Address,
-	}
-}
-
-// Release gives a seat back. Repeating it changes nothing.
-func (p *Pools) Release(ctx context.Context, of Pool, held Seat, by By) error {
-	if over, err := p.resting(ctx, of); over || err != nil {
-		return err
-	}
-	_, err := p.opened(ctx, of, func() (answer, error) { return p.f.call(ctx, "release", of.Licence, holding(held, by)...) })
-	return err
-}
-
-// Take takes a seat away from its holder. Repeating it changes nothing.
-func (p *Pools) Take(ctx context.Context, of Pool, seat uuid.UUID, by By) error {
-	if over, err := p.resting(ctx, of); over || err != nil {
-		return err
-	}
-	a, err := p.opened(ctx, of, func() (answer, error) {
-		return p.f.call(ctx, "take", of.Licence, seat.String(), by.Account, by.Address)
-	})
-	if err == nil && a.word() == wordRecovering {
-		return recovering(a.duration(1))
-	}
-	return err
-}
-
-// resting says that surely nobody holds a seat. It asks Redis first.
-func (p *Pools) resting(ctx context.Context, of Pool) (bool, error) {
-	a, err := p.f.read(ctx, "list", of.Licence, 0)
-	if err != nil || a.word() == wordOpen {
-		return false, err
-	}
-	open, err := p.settle(ctx, of.Licence, false)
-	return !open, err
-}
-
-// Board is who holds the seats of a pool.
-type Board struct {
-	// Version differs from board to board.
-	Version string
-	Seats   []Seat
-}
-
-// List shows who holds seats, count of them at the most.
-func (p *Pools) List(ctx context.Context, of uuid.UUID, count int) (Board, error) {
-	a, err := p.told(ctx, of, func() (answer, error) { return p.f.read(ctx, "list", of, count) })
-	if err != nil || a.word() == wordClosed {
-		return Board{}, err
-	}
-	seats, err := a.seats(2)
-	return Board{Version: a.text(1), Seats: seats}, err
-}
-
-// States are the ends of some seats' leases, the zero time for those that are not held. While the pool recovers, what is
-// not held is not known.
-func (p *Pools) States(ctx context.Context, of uuid.UUID, seats []uuid.UUID) (ends []time.Time, recovers bool, err error) {
-	args := make([]any, len(seats))
-	for i, s := range seats {
-		args[i] = s.String()
-	}
-	a, err := p.told(ctx, of, func() (answer, error) { return p.f.read(ctx, "states", of, args...) })
-	if err != nil {
-		return nil, false, err
-	}
-	if a.word() == wordClosed {
-		return make([]time.Time, len(seats)), false, nil
-	}
-	ends, err = a.states()
-	return ends, a.word() == wordRecovering, err
 }
 
 // told asks a pool; one that is closed is opened unless it rests, when the answer stays `closed`.
@@ -289,7 +113,7 @@ func (p *Pools) settleAlone(ctx context.Context, of uuid.UUID, wake bool) (open 
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), opening)
 	defer cancel()
 	err = p.locked(ctx, of, func(db *seatdb.Queries) error {
-		a, err := p.f.read(ctx, "list", of, 0)
+		a, err := p.f.read(ctx, "list", of, 0, "")
 		if err != nil || a.word() == wordOpen {
 			open = err == nil
 			return err
@@ -318,7 +142,7 @@ func (p *Pools) openFromRow(ctx context.Context, db *seatdb.Queries, of uuid.UUI
 	if err != nil {
 		return false, err
 	}
-	lease := LimitsOf(l, p.deps.Clock.Now()).Lease
+	lease := time.Duration(l.TermsAt(p.deps.Clock.Now()).Limits.LeaseSeconds) * time.Second
 	if err := db.AddPool(ctx, seatdb.AddPoolParams{Licence: of, Lease: seconds(lease)}); err != nil {
 		return false, err
 	}
@@ -330,9 +154,39 @@ func (p *Pools) openFromRow(ctx context.Context, db *seatdb.Queries, of uuid.UUI
 	if !row.Resting {
 		wait = time.Duration(woken.LongestLease)*time.Second + margin
 	}
-	_, err = p.f.call(ctx, "open", of, woken.Recovery, wait.Milliseconds(), lease.Milliseconds(), int64(woken.LongestLease)*1000,
-		subscriber.String(), of.String())
+	if !row.Resting {
+		if err := p.noteGap(ctx, db, Pool{Subscriber: subscriber, Licence: of}, woken.Recovery); err != nil {
+			return false, err
+		}
+	}
+	args := []any{
+		woken.Recovery, wait.Milliseconds(), lease.Milliseconds(), int64(woken.LongestLease) * 1000, subscriber.String(), of.String(),
+	}
+	out, err := db.TravelSeatsOut(ctx, seatdb.TravelSeatsOutParams{Licence: of, Now: p.deps.Real.Now()})
+	if err != nil {
+		return false, err
+	}
+	for _, row := range out {
+		args = append(args, outside(row)...)
+	}
+	_, err = p.f.call(ctx, "open", of, args...)
 	return err == nil, err
+}
+
+// noteGap writes down that what happened to a pool's seats since the log was read last may be missing.
+func (p *Pools) noteGap(ctx context.Context, db *seatdb.Queries, of Pool, recovery int64) error {
+	partition := int16(partitionOf(of.Licence))
+	at := p.deps.Real.Now()
+	since, err := db.PositionSeen(ctx, partition)
+	if errors.Is(err, pgx.ErrNoRows) {
+		since, err = at, nil
+	}
+	if err != nil {
+		return err
+	}
+	return postgres.InTx(ctx, p.deps.DB, func(tx pgx.Tx) error {
+		return keepGap(ctx, tx, partition, of, fmt.Sprintf("gap-%s-%d", of.Licence, recovery), since, at, p.deps.Clock.Now())
+	})
 }
 
 // rest closes a pool that nobody holds a seat of.

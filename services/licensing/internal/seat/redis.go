@@ -2,11 +2,13 @@ package seat
 
 import (
 	"context"
-	_ "embed"
+	"embed"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,11 +19,23 @@ import (
 	"kontor.internal/services/licensing/internal/licence"
 )
 
-//go:embed seats.lua
-var library string
+//go:embed lua/*.lua
+var sources embed.FS
+
+// library is the functions' source: the files in the order of their numbers.
+var library = sync.OnceValues(func() (string, error) {
+	files, err := fs.Glob(sources, "lua/*.lua")
+	var whole strings.Builder
+	for _, file := range files {
+		part, readErr := sources.ReadFile(file)
+		err = errors.Join(err, readErr)
+		whole.Write(part)
+	}
+	return whole.String(), err
+})
 
 // prefix of the functions' names in Redis.
-const prefix = "kontor_seats_1_"
+const prefix = "kontor_seats_2_"
 
 // Words that the functions answer with.
 const (
@@ -33,9 +47,16 @@ const (
 	wordEnter      = "enter"
 	wordFull       = "full"
 	wordCompany    = "company"
+	wordProduct    = "product"
 	wordRecovering = "recovering"
 	wordEmpty      = "empty"
 	wordResting    = "resting"
+	wordForeign    = "foreign"
+	wordWaiting    = "waiting"
+	wordOffered    = "offered"
+	wordCrowded    = "crowded"
+	wordKept       = "kept"
+	wordTaken      = "taken"
 )
 
 // unavailable is the answer when Redis gives none.
@@ -46,7 +67,7 @@ func unavailable(err error) error {
 	return failure.New(commonv1.Reason_REASON_UNAVAILABLE, "part", "seats").Wrap(err)
 }
 
-// functions calls the functions of seats.lua. A server that doesn't have them, because it is new or lost them, gets them.
+// functions calls the functions in lua/. A server that doesn't have them, because it is new or lost them, gets them.
 type functions struct{ redis redis.UniversalClient }
 
 // answer is what a function answered: a word and what belongs to it.
@@ -79,8 +100,18 @@ func isMissing(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "Function not found")
 }
 
+// load gives the functions to every server that has pools.
 func (f functions) load(ctx context.Context) error {
-	return f.redis.FunctionLoadReplace(ctx, library).Err()
+	source, err := library()
+	if err != nil {
+		return err
+	}
+	if cluster, ok := f.redis.(*redis.ClusterClient); ok {
+		return cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
+			return master.FunctionLoadReplace(ctx, source).Err()
+		})
+	}
+	return f.redis.FunctionLoadReplace(ctx, source).Err()
 }
 
 func (a answer) word() string { return a.text(0) }
@@ -116,21 +147,45 @@ func (a answer) seats(i int) ([]Seat, error) {
 	return seats, nil
 }
 
-// seat is one seat, as `shown` in seats.lua gives it.
-func (a answer) seat(i int) (Seat, error) {
+// list is what belongs to an answer as a list.
+func (a answer) list(i int) answer {
 	if i >= len(a) {
-		return Seat{}, errors.New("seat: Redis answered no seat")
+		return nil
 	}
-	fields, _ := a[i].([]any)
-	if len(fields) != 11 {
-		return Seat{}, fmt.Errorf("seat: Redis answered a seat of %d fields", len(fields))
+	list, _ := a[i].([]any)
+	return list
+}
+
+// shownFields is how many fields `shown` in lua/ gives.
+const shownFields = 18
+
+// seat is one seat, as `shown` in lua/ gives it.
+func (a answer) seat(i int) (Seat, error) {
+	f := a.list(i)
+	if len(f) != shownFields {
+		return Seat{}, fmt.Errorf("seat: Redis answered a seat of %d fields", len(f))
 	}
-	f := answer(fields)
 	var r reader
 	s := Seat{
-		Slot: int32(r.number(f.text(0))), ID: r.id(f.text(1)), Account: r.id(f.text(2)), Company: r.id(f.text(3)),
-		Product: f.text(4), Device: f.text(5), Title: f.text(6), Generation: r.number(f.text(7)),
-		Since: r.instant(f.text(8)), Renewed: r.instant(f.text(9)), Ends: r.instant(f.text(10)),
+		Slot: int32(r.number(f.text(0))), ID: r.id(f.text(1)), Account: r.id(f.text(2)), Product: f.text(3),
+		Generation: r.number(f.text(4)), Since: r.instant(f.text(5)), Renewed: r.instant(f.text(6)), Active: r.instant(f.text(7)),
+		Mode: Mode(f.text(8)), Ends: r.instant(f.text(9)), Taking: r.maybe(f.text(10)), PerPerson: f.text(11) == "1",
+		Place: Place{Company: r.id(f.text(12)), Device: f.text(13), Title: f.text(14)}, Cap: r.maybe(f.text(17)),
+	}
+	for n := range f.list(15) {
+		at := f.list(15).list(n)
+		place := Place{Company: r.id(at.text(0)), Device: at.text(1), Title: at.text(2), Until: r.instant(at.text(3))}
+		if place.Company == s.Company && place.Device == s.Device {
+			s.Until = place.Until
+		}
+		s.Places = append(s.Places, place)
+	}
+	for n := range f.list(16) {
+		plea := f.list(16).list(n)
+		s.Pleas = append(s.Pleas, Plea{ID: plea.text(0), Account: r.id(plea.text(1)), Text: plea.text(2), Since: r.instant(plea.text(3))})
+	}
+	if s.Until.Before(s.Ends) {
+		s.Ends = s.Until // The place's lease; others may hold the seat for longer.
 	}
 	return s, r.err
 }
@@ -166,6 +221,14 @@ func (r *reader) optional(text string) *uuid.UUID {
 }
 
 func (r *reader) instant(text string) time.Time { return time.UnixMilli(r.number(text)).UTC() }
+
+// maybe is an instant, zero for 0.
+func (r *reader) maybe(text string) time.Time {
+	if text == "0" {
+		return time.Time{}
+	}
+	return r.instant(text)
+}
 
 // states are ends of leases in a function's answer; the zero time for a seat that is not held.
 func (a answer) states() ([]time.Time, error) {

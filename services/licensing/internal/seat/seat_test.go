@@ -50,13 +50,13 @@ func setup(t *testing.T) *bundle {
 	_, err := b.db.Exec(t.Context(), `ALTER TABLE licence DROP CONSTRAINT licence_lease_bounded`)
 	require.NoError(t, err)
 	b.of, b.Pools = b.licence(), b.copy()
-	b.diary = NewDiary(DiaryDeps{Redis: client, DB: b.db, Clock: clock.System{}, Log: slog.New(slog.DiscardHandler)})
+	b.diary = NewDiary(DiaryDeps{Redis: client, DB: b.db, Clock: clock.System{}, Real: clock.System{}, Log: slog.New(slog.DiscardHandler)})
 	return b
 }
 
 // copy is another copy of the service on the same stores.
 func (b *bundle) copy() *Pools {
-	return NewPools(PoolDeps{Redis: b.client, DB: b.db, Licences: licence.NewStore(), Clock: clock.System{}, IDs: id.New})
+	return NewPools(PoolDeps{Redis: b.client, DB: b.db, Licences: licence.NewStore(), Clock: clock.System{}, Real: clock.System{}, IDs: id.New})
 }
 
 // licence writes down a licence with leases of a second.
@@ -101,9 +101,23 @@ func (b *bundle) refused(n int, l Limits) {
 	require.True(b.t, isFull(err), "%v", err)
 }
 
+// boss takes seats away.
+var boss = By{Account: uuid.NewString()}
+
+func (b *bundle) take(s Seat) error {
+	_, err := b.Take(b.t.Context(), b.of, s.ID, 0, "", boss)
+	return err
+}
+
+func (b *bundle) renew(s Seat) (Seat, error) {
+	return b.Renew(b.t.Context(), b.of, Renewal{Seat: s}, By{})
+}
+
+func held(s State) bool { return !s.Ends.IsZero() }
+
 func (b *bundle) lost(s Seat) {
 	b.t.Helper()
-	_, err := b.Renew(b.t.Context(), b.of, s, By{})
+	_, err := b.renew(s)
 	require.Equal(b.t, commonv1.Reason_REASON_SEAT_LOST, failure.Reason(err))
 }
 
@@ -167,7 +181,7 @@ func TestASeatGivenBackIsFreeAtOnce(t *testing.T) {
 	require.Equal(t, first.Slot, second.Slot)
 	require.Greater(t, second.Generation, first.Generation)
 	require.NoError(t, b.Release(t.Context(), b.of, first, By{}))
-	board, err := b.List(t.Context(), b.of.Licence, 10)
+	board, err := b.List(t.Context(), b.of.Licence, 10, "")
 	require.NoError(t, err)
 	require.Len(t, board.Seats, 1, "who was there before can't give back what is another's")
 }
@@ -195,7 +209,7 @@ func TestARenewedSeatLivesOn(t *testing.T) {
 	mine := b.claim(1, limits(1, 400*time.Millisecond))
 	for range 3 {
 		until(t, mine.Ends.Add(-250*time.Millisecond))
-		renewed, err := b.Renew(t.Context(), b.of, mine, By{})
+		renewed, err := b.renew(mine)
 		require.NoError(t, err)
 		require.True(t, renewed.Ends.After(mine.Ends))
 		mine = renewed
@@ -209,7 +223,7 @@ func TestALoweredLimitThrowsNobodyOutAndARaisedOneLetsInAtOnce(t *testing.T) {
 		b.claim(n, limits(3, time.Minute))
 	}
 	one := b.claim(2, limits(1, time.Minute))
-	_, err := b.Renew(t.Context(), b.of, one, By{})
+	_, err := b.renew(one)
 	require.NoError(t, err)
 	b.refused(9, limits(1, time.Minute))
 	require.EqualValues(t, 4, b.claim(9, limits(4, time.Minute)).Slot)
@@ -222,7 +236,7 @@ func TestOneCompanyIsFullBeforeTheLicenceIs(t *testing.T) {
 	_, err := b.Claim(t.Context(), b.of, person(2), l)
 	var f *Full
 	require.ErrorAs(t, err, &f)
-	require.True(t, f.InCompany)
+	require.Equal(t, commonv1.Reason_REASON_SEATS_EXHAUSTED_IN_COMPANY, f.Why)
 	require.Equal(t, person(1).Account, f.Holders[0].Account)
 	require.InDelta(t, time.Minute, f.Frees, float64(time.Second))
 	elsewhere := person(2)
@@ -235,7 +249,7 @@ func TestATakenSeatIsFreeAtOnce(t *testing.T) {
 	b := setup(t)
 	mine := b.claim(1, limits(1, time.Minute))
 	for range 2 {
-		require.NoError(t, b.Take(t.Context(), b.of, mine.ID, By{}))
+		require.NoError(t, b.take(mine))
 	}
 	b.lost(mine)
 	b.claim(2, limits(1, time.Minute))
@@ -256,25 +270,26 @@ func TestAfterALossHoldersComeBackAndNobodyElseGetsTheirSeats(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			b := setup(t)
 			l := limits(4, time.Minute)
-			_, back, given, away := b.claim(0, l), b.claim(1, l), b.claim(2, l), b.claim(3, l)
+			dead, back, given, away := b.claim(0, l), b.claim(1, l), b.claim(2, l), b.claim(3, l)
 			require.NoError(t, b.Release(t.Context(), b.of, given, By{}))
-			require.NoError(t, b.Take(t.Context(), b.of, away.ID, By{}))
+			require.NoError(t, b.take(away))
 			require.NoError(t, b.diary.WriteDown(t.Context(), b.of.Licence))
 			b.lose(how)
 
 			_, err := b.Claim(t.Context(), b.of, person(4), l)
 			require.Equal(t, commonv1.Reason_REASON_SEATS_RECOVERING, failure.Reason(err))
-			renewed, err := b.Renew(t.Context(), b.of, back, By{})
+			renewed, err := b.renew(back)
 			require.NoError(t, err, "a holder comes back")
 			require.Equal(t, []any{back.ID, back.Slot, back.Generation, "Desk"}, []any{renewed.ID, renewed.Slot, renewed.Generation, renewed.Title})
 			b.lost(given)
 			b.lost(away)
 			require.Equal(t, back.ID, b.claim(1, l).ID, "a holder who is back may also claim")
 
-			ends, recovers, err := b.States(t.Context(), b.of.Licence, []uuid.UUID{back.ID, away.ID})
+			states, err := b.States(t.Context(), b.of.Licence, []uuid.UUID{back.ID, away.ID, given.ID, dead.ID})
 			require.NoError(t, err)
-			require.True(t, recovers)
-			require.Equal(t, []bool{false, true}, []bool{ends[0].IsZero(), ends[1].IsZero()})
+			require.Equal(t, []bool{true, false, false, false}, []bool{held(states[0]), held(states[1]), held(states[2]), held(states[3])})
+			require.Equal(t, []bool{false, false, false, true}, []bool{states[0].Unknown, states[1].Unknown, states[2].Unknown, states[3].Unknown},
+				"only of who may come back is nothing known")
 		})
 	}
 }
@@ -285,12 +300,12 @@ func TestOfTwoHoldersOfASlotTheLaterComesBack(t *testing.T) {
 	require.NoError(t, b.Release(t.Context(), b.of, first, By{})) // Nothing of it reaches the database.
 	second := b.claim(2, limits(1, time.Minute))
 	b.lose("flushed")
-	_, err := b.Renew(t.Context(), b.of, first, By{})
+	_, err := b.renew(first)
 	require.NoError(t, err)
-	_, err = b.Renew(t.Context(), b.of, second, By{})
+	_, err = b.renew(second)
 	require.NoError(t, err)
 	b.lost(first)
-	board, err := b.List(t.Context(), b.of.Licence, 10)
+	board, err := b.List(t.Context(), b.of.Licence, 10, "")
 	require.NoError(t, err)
 	require.Len(t, board.Seats, 1)
 }
@@ -323,10 +338,9 @@ func TestAPoolThatNobodyIsInRestsAndNeedsNoRecovery(t *testing.T) {
 	require.NoError(t, b.tidy(t.Context(), b.of.Licence))
 	require.Zero(t, b.client.Exists(t.Context(), poolKeys(b.of.Licence)[:5]...).Val())
 	b.lose("flushed")
-	ends, recovers, err := b.States(t.Context(), b.of.Licence, []uuid.UUID{mine.ID})
+	states, err := b.States(t.Context(), b.of.Licence, []uuid.UUID{mine.ID})
 	require.NoError(t, err)
-	require.False(t, recovers)
-	require.True(t, ends[0].IsZero())
+	require.Equal(t, State{}, states[0])
 	next := b.claim(2, l)
 	require.Greater(t, next.Generation, mine.Generation)
 }

@@ -7,8 +7,12 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 
+	"github.com/google/uuid"
 	"github.com/lestrrat-go/jwx/v3/jwk"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"kontor.internal/libs/caller"
 	"kontor.internal/libs/clock"
@@ -25,8 +29,10 @@ import (
 type Entitled interface {
 	// ToWork finds the pool and its limits for a product, or the refusal with every condition that fails.
 	ToWork(ctx context.Context, subscriber, product string) (Pool, Limits, error)
-	// Of is the limits of a pool. NOT_FOUND for a licence that is not the subscriber's.
-	Of(ctx context.Context, of Pool) (Limits, error)
+	// Of is the limits of a pool for a product, or for none. NOT_FOUND for a licence that is not the subscriber's.
+	Of(ctx context.Context, of Pool, product string) (Limits, error)
+	// Licences are the pools of a subscriber.
+	Licences(ctx context.Context, subscriber string) ([]Pool, error)
 }
 
 // Signer has the key that tokens are signed with, and those they are checked with.
@@ -49,6 +55,8 @@ type Deps struct {
 	Authorizer Authorizer
 	People     *People
 	Pages      *paging.Codec
+	Stamps     *Stamps
+	Hub        *Hub
 	// Real is the machine's clock: leases do not follow the suite's.
 	Real clock.Clock
 }
@@ -56,11 +64,17 @@ type Deps struct {
 // Server answers SeatService, and BatchGetSeatStates of RightService.
 type Server struct {
 	licensingv1.UnimplementedSeatServiceServer
-	deps Deps
+	deps  Deps
+	known *seattoken.Known
 }
 
+// knownTokens is how many tokens are remembered to be good.
+const knownTokens = 100_000
+
 // NewServer returns a server.
-func NewServer(deps Deps) *Server { return &Server{deps: deps} }
+func NewServer(deps Deps) *Server {
+	return &Server{deps: deps, known: seattoken.NewKnown(knownTokens, deps.Real.Now)}
+}
 
 // ClaimSeat takes a seat for the caller.
 func (s *Server) ClaimSeat(ctx context.Context, req *licensingv1.ClaimSeatRequest) (*licensingv1.ClaimSeatResponse, error) {
@@ -72,9 +86,17 @@ func (s *Server) ClaimSeat(ctx context.Context, req *licensingv1.ClaimSeatReques
 	if err != nil {
 		return nil, err
 	}
+	if req.GetReadOnly() {
+		if of, err = s.toRead(ctx, of, limits, &r); err != nil {
+			return nil, err
+		}
+	}
+	if r.TakeBack, err = ownSeat(of, req.GetTakeBack()); err != nil {
+		return nil, err
+	}
 	held, err := s.deps.Pools.Claim(ctx, of, r, limits)
 	if full := (*Full)(nil); errors.As(err, &full) {
-		return nil, s.exhausted(ctx, of, full)
+		return nil, s.exhausted(ctx, of, r, limits, full)
 	}
 	if err != nil {
 		return nil, err
@@ -83,56 +105,111 @@ func (s *Server) ClaimSeat(ctx context.Context, req *licensingv1.ClaimSeatReques
 	return &licensingv1.ClaimSeatResponse{Seat: held.message(of, ""), Token: token, LeaseSeconds: held.lease()}, err
 }
 
-// request checks what a claim asks for: the company must be one that the caller may open.
-func (s *Server) request(ctx context.Context, req *licensingv1.ClaimSeatRequest) (Request, error) {
+// toRead lets a guest in beside the seats, or whoever reads where the plan lets them.
+func (s *Server) toRead(ctx context.Context, of Pool, limits Limits, r *Request) (Pool, error) {
+	at, until, invited, err := s.deps.Pools.Invited(ctx, of.Subscriber, *r)
+	switch {
+	case err != nil:
+		return of, err
+	case invited:
+		r.Mode, r.Cap = Guest, until
+		return at, nil
+	case limits.Reading:
+		r.Mode = Reading
+		return of, nil
+	default:
+		return of, failure.New(commonv1.Reason_REASON_SEAT_READING_REFUSED)
+	}
+}
+
+// ownSeat reads the name of a seat that is to be taken back: one of this pool.
+func ownSeat(of Pool, name string) (uuid.UUID, error) {
+	if name == "" {
+		return uuid.Nil, nil
+	}
+	at, seat, err := parseName(name)
+	if err == nil && at != of {
+		err = failure.New(commonv1.Reason_REASON_SEAT_NOT_OWN)
+	}
+	return seat, err
+}
+
+// asking is who asks for a seat where: claims, waiting and travel have it in common.
+type asking interface {
+	GetParent() string
+	GetCompany() string
+	GetProduct() string
+	GetDeviceId() string
+	GetDeviceTitle() string
+}
+
+// request checks what somebody asks for: the company must be one that they may open.
+func (s *Server) request(ctx context.Context, req asking) (Request, error) {
 	who := caller.From(ctx)
 	account, err := licence.ParseAccount(who.Account)
 	if err != nil {
 		return Request{}, err
 	}
-	subscriber, company, err := licence.ParseChild(req.GetCompany(), "/companies/")
-	if err != nil || licence.SubscriberName(subscriber) != req.GetParent() {
-		return Request{}, failure.NotFound(req.GetCompany())
+	company, err := companyOf(req.GetParent(), req.GetCompany())
+	if err != nil {
+		return Request{}, err
 	}
 	return Request{
-		Account: account, Company: company, Product: req.GetProduct(), Device: req.GetDeviceId(), Title: req.GetDeviceTitle(), By: by(who),
+		Account: account, Company: company, Product: req.GetProduct(), Device: req.GetDeviceId(), Title: req.GetDeviceTitle(),
+		Mode: InPool, By: by(who),
 	}, s.deps.Authorizer.Allowed(ctx, authv1.Permission_PERMISSION_COMPANIES_OPEN, req.GetCompany())
+}
+
+// companyOf reads a company's name. NOT_FOUND for another subscriber's.
+func companyOf(parent, name string) (uuid.UUID, error) {
+	subscriber, company, err := licence.ParseChild(name, "/companies/")
+	if err != nil || licence.SubscriberName(subscriber) != parent {
+		return uuid.Nil, failure.NotFound(name)
+	}
+	return company, nil
+}
+
+// mayWork refuses somebody else who may not open a company.
+func (s *Server) mayWork(ctx context.Context, account, company string) error {
+	them := caller.With(ctx, caller.Caller{Account: account, Kind: caller.KindPerson})
+	err := s.deps.Authorizer.Allowed(them, authv1.Permission_PERMISSION_COMPANIES_OPEN, company)
+	if failure.Reason(err) == commonv1.Reason_REASON_PERMISSION_DENIED {
+		return failure.New(commonv1.Reason_REASON_SEAT_PERSON_UNFIT)
+	}
+	return err
 }
 
 func by(who caller.Caller) By { return byCaller(who.Account, who.Address) }
 
-// exhausted names who holds the seats, so that people know whom to ask (J7).
-func (s *Server) exhausted(ctx context.Context, of Pool, full *Full) error {
-	reason := commonv1.Reason_REASON_SEATS_EXHAUSTED
-	if full.InCompany {
-		reason = commonv1.Reason_REASON_SEATS_EXHAUSTED_IN_COMPANY
-	}
+// exhausted names who holds the seats, so that people know whom to ask (J7), and what else they can do.
+func (s *Server) exhausted(ctx context.Context, of Pool, r Request, limits Limits, full *Full) error {
 	shown := full.Holders[:min(len(full.Holders), maxNamed)]
-	return failure.New(reason, "limit", strconv.Itoa(int(full.Limit)),
-		"holders", described(shown, s.deps.People.titles(ctx, shown), full.Limit),
-		"licence", licence.Name(of.Subscriber, of.Licence)).WithRetry(full.Frees)
+	return failure.New(full.Why, "limit", decimal(int64(full.Limit)),
+		"holders", described(shown, s.deps.People.titles(ctx, shown), full.Limit, s.deps.Real.Now()),
+		"licence", licence.Name(of.Subscriber, of.Licence), "waiting", decimal(int64(full.Waiting)),
+		"offers", strings.Join(offers(full.Holders, r.Account, limits), ",")).WithRetry(full.Frees)
 }
+
+// offers are what somebody can do who got no seat.
+func offers(holders []Seat, account uuid.UUID, limits Limits) []string {
+	offers := []string{"wait", "ask"}
+	if slices.ContainsFunc(holders, func(held Seat) bool { return held.Account == account }) {
+		offers = append(offers, "take_back")
+	}
+	if limits.Reading {
+		offers = append(offers, "read_only")
+	}
+	return offers
+}
+
+func decimal(n int64) string { return strconv.FormatInt(n, 10) }
 
 func (s *Server) sign(of Pool, held Seat) (string, error) {
 	key, err := s.deps.Signer.Signing()
 	if err != nil {
 		return "", err
 	}
-	return seattoken.Sign(key, held.claims(of), s.deps.Real.Now())
-}
-
-// RenewSeat lets the lease of the caller's seat run anew.
-func (s *Server) RenewSeat(ctx context.Context, req *licensingv1.RenewSeatRequest) (*licensingv1.RenewSeatResponse, error) {
-	of, mine, err := s.own(ctx, req.GetName(), req.GetToken())
-	if err != nil {
-		return nil, err
-	}
-	held, err := s.deps.Pools.Renew(ctx, of, mine, by(caller.From(ctx)))
-	if err != nil {
-		return nil, err
-	}
-	token, err := s.sign(of, held)
-	return &licensingv1.RenewSeatResponse{Seat: held.message(of, ""), Token: token, LeaseSeconds: held.lease()}, err
+	return s.known.Sign(key, held.claims(of), s.deps.Real.Now())
 }
 
 // ReleaseSeat gives the caller's seat back.
@@ -146,7 +223,7 @@ func (s *Server) ReleaseSeat(ctx context.Context, req *licensingv1.ReleaseSeatRe
 
 // own reads the token of a seat. SEAT_TOKEN_WRONG for one that is not the caller's for this seat.
 func (s *Server) own(ctx context.Context, name, token string) (Pool, Seat, error) {
-	claims, err := seattoken.Verify(ctx, published{s.deps.Signer}, token)
+	claims, err := s.known.Verify(ctx, published{s.deps.Signer}, token)
 	if err == nil && (claims.Seat != name || claims.Account != caller.From(ctx).Account) {
 		err = seattoken.ErrInvalid
 	}
@@ -165,29 +242,36 @@ type published struct{ signer Signer }
 // Keys are those published now.
 func (p published) Keys(context.Context) (jwk.Set, error) { return p.signer.Public() }
 
-// TakeSeat takes somebody's seat away. That it was taken is in the database before the answer: its holder can't bring it
-// back, whatever Redis loses.
+// grace is how long a holder has to save unless something else is asked for.
+const grace = time.Minute
+
+// TakeSeat takes somebody's seat away.
 func (s *Server) TakeSeat(ctx context.Context, req *licensingv1.TakeSeatRequest) (*licensingv1.TakeSeatResponse, error) {
 	of, seat, err := parseName(req.GetName())
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.deps.Entitled.Of(ctx, of); err != nil {
+	if _, err := s.deps.Entitled.Of(ctx, of, ""); err != nil {
 		return nil, err
 	}
-	if err := s.deps.Pools.Take(ctx, of, seat, by(caller.From(ctx))); err != nil {
+	wait := grace
+	if req.GraceSeconds != nil {
+		wait = time.Duration(req.GetGraceSeconds()) * time.Second
+	}
+	at, err := s.deps.Pools.Take(ctx, of, seat, wait, req.GetReason(), by(caller.From(ctx)))
+	if err != nil {
 		return nil, err
 	}
-	return &licensingv1.TakeSeatResponse{}, s.deps.Diary.WriteDown(ctx, of.Licence)
+	return &licensingv1.TakeSeatResponse{TakeTime: timestamppb.New(at)}, s.deps.Diary.WriteDown(ctx, of.Licence)
 }
 
 // board reads all seats of a licence, by slot, with its limits.
-func (s *Server) board(ctx context.Context, of Pool) (Board, Limits, error) {
-	limits, err := s.deps.Entitled.Of(ctx, of)
+func (s *Server) board(ctx context.Context, of Pool, known string) (Board, Limits, error) {
+	limits, err := s.deps.Entitled.Of(ctx, of, "")
 	if err != nil {
 		return Board{}, limits, err
 	}
-	board, err := s.deps.Pools.List(ctx, of.Licence, math.MaxInt32)
+	board, err := s.deps.Pools.List(ctx, of.Licence, math.MaxInt32, known)
 	slices.SortFunc(board.Seats, func(a, b Seat) int { return cmp.Compare(a.Slot, b.Slot) })
 	return board, limits, err
 }
@@ -212,12 +296,12 @@ func (s *Server) ListSeats(ctx context.Context, req *licensingv1.ListSeatsReques
 	if err != nil {
 		return nil, err
 	}
-	var after int32
+	after := int32(math.MinInt32)
 	page, err := s.deps.Pages.Start(licensingv1.SeatService_ListSeats_FullMethodName, req, &after)
 	if err != nil {
 		return nil, err
 	}
-	board, limits, err := s.board(ctx, of)
+	board, limits, err := s.board(ctx, of, "")
 	if err != nil {
 		return nil, err
 	}
@@ -227,8 +311,6 @@ func (s *Server) ListSeats(ctx context.Context, req *licensingv1.ListSeatsReques
 		return nil, err
 	}
 	return &licensingv1.ListSeatsResponse{
-		Seats: s.messages(ctx, of, shown), NextPageToken: next, Limit: limits.Seats, Held: count(board.Seats),
+		Seats: s.messages(ctx, of, shown), NextPageToken: next, Limit: limits.Seats, Held: board.Held,
 	}, nil
 }
-
-func count(seats []Seat) int32 { return int32(len(seats)) }

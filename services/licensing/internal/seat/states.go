@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/google/uuid"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 )
@@ -32,16 +31,13 @@ func (s *Server) BatchGetSeatStates(ctx context.Context, req *licensingv1.BatchG
 		ask.seats, ask.places = append(ask.seats, seat), append(ask.places, i)
 	}
 	for of, ask := range pools {
-		ends, recovers, err := s.deps.Pools.States(ctx, of, ask.seats)
+		known, err := s.deps.Pools.States(ctx, of, ask.seats)
 		if err != nil {
 			return nil, err
 		}
-		for i, end := range ends {
+		for i, k := range known {
 			state := out.States[ask.places[i]]
-			state.Held, state.Unknown = !end.IsZero(), end.IsZero() && recovers
-			if state.Held {
-				state.ExpireTime = timestamppb.New(end)
-			}
+			state.Held, state.Unknown, state.ExpireTime = !k.Ends.IsZero(), k.Unknown, instant(k.Ends)
 		}
 	}
 	return out, nil

@@ -46,6 +46,26 @@ func (s standing) answer(account, subscriber uuid.UUID, today civil.Date) *tenan
 	return answer
 }
 
+// managing is what comes with managing a subscriber's connections: the main account (S3) sees documents and their history,
+// and neither sends nor receives.
+var managing = []authv1.Permission{
+	authv1.Permission_PERMISSION_CONNECTIONS_READ, authv1.Permission_PERMISSION_CONNECTIONS_MANAGE, authv1.Permission_PERMISSION_DOCUMENTS_READ,
+}
+
+// throughMembership is what a member may in a connection of the subscriber, by the permissions in the whole of it.
+func throughMembership(wide []authv1.Permission) []authv1.Permission {
+	if slices.Contains(wide, authv1.Permission_PERMISSION_CONNECTIONS_MANAGE) {
+		return managing
+	}
+	var held []authv1.Permission
+	for _, p := range []authv1.Permission{authv1.Permission_PERMISSION_CONNECTIONS_READ, authv1.Permission_PERMISSION_DOCUMENTS_READ} {
+		if slices.Contains(wide, p) {
+			held = append(held, p)
+		}
+	}
+	return held
+}
+
 // stored are permissions as a row keeps them: each once, sorted, so that equal grants are equal.
 func stored(permissions []authv1.Permission) []int32 {
 	list := make([]int32, len(permissions))

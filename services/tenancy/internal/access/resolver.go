@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,14 +104,41 @@ func fromRows(rows []accessdb.StandingInRow) standing {
 	return s
 }
 
+// inConnection is what was granted to the account itself, which is at an end, and what follows from its memberships.
 func (r *Resolver) inConnection(ctx context.Context, account, connection uuid.UUID) (*tenancyv1.ResolveAccessResponse, error) {
-	found, err := accessdb.New(r.d.DB).ConnectionPermissions(ctx, accessdb.ConnectionPermissionsParams{AccountID: account, ConnectionID: connection})
+	q := accessdb.New(r.d.DB)
+	found, err := q.ConnectionPermissions(ctx, accessdb.ConnectionPermissionsParams{AccountID: account, ConnectionID: connection})
 	if err != nil {
 		return nil, translate(err)
 	}
-	return &tenancyv1.ResolveAccessResponse{
-		Staff: found.Staff, Member: found.Permissions != nil, Permissions: shown(found.Permissions),
-	}, nil
+	rows, err := q.StandingsByConnection(ctx, accessdb.StandingsByConnectionParams{AccountID: account, ConnectionID: connection})
+	if err != nil {
+		return nil, translate(err)
+	}
+	held := shown(found.Permissions)
+	today := civil.DateOf(r.d.Clock.Now(), time.UTC)
+	for subscriber, s := range bySubscriber(rows) {
+		held = append(held, throughMembership(s.answer(account, subscriber, today).GetPermissions())...)
+	}
+	slices.Sort(held)
+	return &tenancyv1.ResolveAccessResponse{Staff: found.Staff, Member: len(held) > 0, Permissions: slices.Compact(held)}, nil
+}
+
+// bySubscriber reads memberships that the rows repeat for each of their roles.
+func bySubscriber(rows []accessdb.StandingsByConnectionRow) map[uuid.UUID]standing {
+	found := map[uuid.UUID]standing{}
+	for _, r := range rows {
+		s, known := found[r.SubscriberID]
+		if !known {
+			s.held.Companies = map[uuid.UUID][]string{}
+		}
+		s.member, s.access, s.end, s.owner = true, r.Access, r.EndDate, r.OwnerAccount
+		if r.Role != nil && r.CompanyID == nil { // A role in one company says nothing about connections.
+			s.held.Wide = append(s.held.Wide, *r.Role)
+		}
+		found[r.SubscriberID] = s
+	}
+	return found
 }
 
 func translate(err error) error { return postgres.Constraints(nil).Translate(err) }

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"kontor.internal/libs/postgres"
+	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/tenancy/internal/access/accessdb"
 	"kontor.internal/services/tenancy/internal/changed"
@@ -39,6 +40,24 @@ func (s *Server) GrantConnectionAccess(ctx context.Context, r *tenancyv1.GrantCo
 		})
 	})
 	return &tenancyv1.GrantConnectionAccessResponse{}, err
+}
+
+// AddConnectionSubscriber makes a subscriber one of a connection's.
+func (s *Server) AddConnectionSubscriber(ctx context.Context, r *tenancyv1.AddConnectionSubscriberRequest) (*tenancyv1.AddConnectionSubscriberResponse, error) {
+	connection, err := names.ParseConnection(r.GetConnection())
+	if err != nil {
+		return nil, err
+	}
+	subscriber, err := names.ParseSubscriber(r.GetSubscriber())
+	if err != nil {
+		return nil, err
+	}
+	err = accessdb.New(s.r.d.DB).AddConnectionSubscriber(ctx, accessdb.AddConnectionSubscriberParams{
+		ConnectionID: connection, SubscriberID: subscriber, Created: s.r.d.Clock.Now(),
+	})
+	return &tenancyv1.AddConnectionSubscriberResponse{}, postgres.Constraints{
+		"connection_subscriber_is_one": commonv1.Reason_REASON_NOT_FOUND,
+	}.Translate(err)
 }
 
 // RevokeConnectionAccess ends an account's rights in a connection.

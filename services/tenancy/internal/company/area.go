@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/proto"
 
@@ -17,6 +18,7 @@ import (
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
+	"kontor.internal/services/tenancy/internal/company/companydb"
 	"kontor.internal/services/tenancy/internal/database"
 	"kontor.internal/services/tenancy/internal/names"
 )
@@ -69,6 +71,11 @@ func (s *Server) beginArea(ctx context.Context, tx pgx.Tx, c Company, k *kit.Kit
 	})
 	if err != nil {
 		return nil, err
+	}
+	if r.GetUpload() != "" {
+		if err := noteCopy(ctx, tx, c, r.GetUpload(), started.GetName()); err != nil {
+			return nil, err
+		}
 	}
 	locked.Operation = started.GetName()
 	_, err = update(ctx, tx, locked)
@@ -163,6 +170,9 @@ func (m *Maker) grown(ctx context.Context, c Company, d database.Database, area 
 		if err := database.PutArea(ctx, tx, d.ID, area); err != nil {
 			return err
 		}
+		if err := companydb.New(tx).DropAreaUpload(ctx, c.ID); err != nil {
+			return err
+		}
 		if locked, err = update(ctx, tx, locked); err != nil {
 			return err
 		}
@@ -173,10 +183,50 @@ func (m *Maker) grown(ctx context.Context, c Company, d database.Database, area 
 	return shown, err
 }
 
+// noteCopy remembers what a copy was taken for, in case the operation ends before anybody begins it.
+func noteCopy(ctx context.Context, tx pgx.Tx, c Company, upload, operation string) error {
+	id, err := uploadOf(c.Subscriber, upload)
+	if err != nil {
+		return err
+	}
+	return companydb.New(tx).PutAreaUpload(ctx, companydb.PutAreaUploadParams{CompanyID: c.ID, UploadID: *id, Operation: operation})
+}
+
 func (m *Maker) giveBack(ctx context.Context, c Company, upload string) error {
 	id, err := uploadOf(c.Subscriber, upload)
 	if err != nil {
 		return err
 	}
-	return postgres.InTx(ctx, m.d.DB, func(tx pgx.Tx) error { return m.d.Copies.Release(ctx, tx, c.Subscriber, *id) })
+	return m.releaseCopy(ctx, c.Subscriber, c.ID, *id)
+}
+
+func (m *Maker) releaseCopy(ctx context.Context, subscriber, company, upload uuid.UUID) error {
+	return postgres.InTx(ctx, m.d.DB, func(tx pgx.Tx) error {
+		if err := companydb.New(tx).DropAreaUpload(ctx, company); err != nil {
+			return err
+		}
+		return m.d.Copies.Release(ctx, tx, subscriber, upload)
+	})
+}
+
+// releaseUnused gives back the copies that were taken for areas by operations that are over and made nothing of them.
+func (m *Maker) releaseUnused(ctx context.Context) error {
+	const portion = 100
+	taken, err := companydb.New(m.d.DB).ListAreaUploads(ctx, portion)
+	if err != nil {
+		return err
+	}
+	for _, t := range taken {
+		run, err := m.d.Operations.Get(ctx, m.d.DB, t.Operation)
+		if err == nil && run.GetEndTime() == nil {
+			continue
+		}
+		if err != nil && failure.Reason(err) != commonv1.Reason_REASON_NOT_FOUND {
+			return err
+		}
+		if err := m.releaseCopy(ctx, t.SubscriberID, t.CompanyID, t.UploadID); err != nil && failure.Reason(err) != commonv1.Reason_REASON_NOT_FOUND {
+			return err
+		}
+	}
+	return nil
 }

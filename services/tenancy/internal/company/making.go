@@ -229,9 +229,12 @@ func (m *Maker) shown(ctx context.Context, c Company) (proto.Message, error) {
 	return shown[0], nil
 }
 
-// Periodic ends companies that are being made by an operation which is over: it was cancelled before anybody began it.
+// Periodic ends companies that are being made by an operation which is over, and gives back copies that such a one took: it
+// was cancelled before anybody began it.
 func (m *Maker) Periodic() jobs.Periodic {
-	return jobs.Periodic{Name: "end-unmade-companies", Every: 5 * time.Second, AtStart: true, Run: m.endUnmade}
+	return jobs.Periodic{Name: "end-unmade-companies", Every: 5 * time.Second, AtStart: true, Run: func(ctx context.Context) error {
+		return errors.Join(m.endUnmade(ctx), m.releaseUnused(ctx))
+	}}
 }
 
 func (m *Maker) endUnmade(ctx context.Context) error {

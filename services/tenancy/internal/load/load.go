@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -23,8 +24,12 @@ import (
 	"kontor.internal/services/tenancy/internal/pgrestore"
 )
 
-// MaxRow bounds one row: PostgreSQL itself writes none longer than a gigabyte, and books hold no such rows.
-const MaxRow = 256 << 20
+const (
+	// MaxRow bounds one row. The longest that books hold is a scan of 20 MiB, two characters a byte.
+	MaxRow = 48 << 20
+	// atOnce is how many copies a copy of the service loads at the same time: each may have a few of the longest rows in hand.
+	atOnce = 2
+)
 
 // Counts are the rows that were loaded, by table, e.g. `books.accounts`.
 type Counts map[string]int64
@@ -38,14 +43,26 @@ type Source struct {
 }
 
 // Loader loads copies.
-type Loader struct{ restore *pgrestore.Program }
+type Loader struct {
+	restore *pgrestore.Program
+	room    chan struct{}
+}
 
 // NewLoader returns a Loader that reads archives with pg_restore.
-func NewLoader(restore *pgrestore.Program) *Loader { return &Loader{restore: restore} }
+func NewLoader(restore *pgrestore.Program) *Loader {
+	return &Loader{restore: restore, room: make(chan struct{}, atOnce)}
+}
 
 // Load fills the kit's tables in one transaction of the connection, whose role owns them. Progress, which may be nil,
-// hears how many of the archive's bytes were read. Reasons: COPY_DAMAGED, COPY_TABLE_MISSING, COPY_RULES_BROKEN.
+// hears how many of the archive's bytes were read. Waits while others are loaded. Reasons: COPY_DAMAGED, COPY_TOO_LARGE,
+// COPY_TABLE_MISSING, COPY_RULES_BROKEN.
 func (l *Loader) Load(ctx context.Context, from Source, conn *pgx.Conn, k *kit.Kit, progress func(done, total int64)) (Counts, error) {
+	select {
+	case l.room <- struct{}{}:
+		defer func() { <-l.room }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	counts := Counts{}
 	err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		if err := k.BeginLoad(ctx, tx); err != nil {
@@ -69,6 +86,9 @@ func (l *Loader) Load(ctx context.Context, from Source, conn *pgx.Conn, k *kit.K
 		return k.FinishLoad(ctx, tx)
 	})
 	if err != nil {
+		if errors.Is(err, pgrestore.ErrTooLarge) && ctx.Err() == nil {
+			err = failure.New(commonv1.Reason_REASON_COPY_TOO_LARGE, "limit_bytes", strconv.FormatInt(l.restore.Limits().Bytes, 10)).Wrap(err)
+		}
 		return nil, translate(ctx, err)
 	}
 	return counts, nil
@@ -89,6 +109,9 @@ func translate(ctx context.Context, err error) error {
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && ofRows(refused) {
 		return damaged("rows of "+where(refused)+" are not the product's", err)
 	}
+	if errors.Is(err, dump.ErrLongLine) {
+		return damaged(fmt.Sprintf("a row is longer than %d MiB", MaxRow>>20), err)
+	}
 	if errors.Is(err, pgrestore.ErrArchive) || ofScript(err) {
 		return damaged("it can't be read to its end", err)
 	}
@@ -100,7 +123,7 @@ func damaged(detail string, err error) error {
 }
 
 func ofScript(err error) bool {
-	return errors.Is(err, dump.ErrScript) || errors.Is(err, dump.ErrTruncated) || errors.Is(err, dump.ErrLongLine)
+	return errors.Is(err, dump.ErrScript) || errors.Is(err, dump.ErrTruncated)
 }
 
 // ofRows tells PostgreSQL's refusals of values and of rows that break a constraint from its own troubles.

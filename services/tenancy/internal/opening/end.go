@@ -30,10 +30,33 @@ func EndAll(ctx context.Context, tx pgx.Tx, company uuid.UUID, end tenancyv1.Ses
 	return tellClosed(ctx, tx, at, end, list)
 }
 
-// endOfSeat ends the sessions that live by a seat; with an area only the one in it.
-func endOfSeat(ctx context.Context, tx pgx.Tx, seat, area string, end tenancyv1.SessionEnd) (some bool, err error) {
+// endOfSeat ends the sessions that live by a seat.
+func endOfSeat(ctx context.Context, tx pgx.Tx, seat string, end tenancyv1.SessionEnd) (some bool, err error) {
 	at := now()
-	rows, err := openingdb.New(tx).EndOfSeat(ctx, openingdb.EndOfSeatParams{Seat: seat, Area: area, Now: at, Reason: int16(end)})
+	rows, err := openingdb.New(tx).EndOfSeat(ctx, openingdb.EndOfSeatParams{Seat: seat, Now: at, Reason: int16(end)})
+	if err != nil {
+		return false, err
+	}
+	list := make([]ended, len(rows))
+	for i, r := range rows {
+		list[i] = ended(r)
+	}
+	return len(list) > 0, tellClosed(ctx, tx, at, end, list)
+}
+
+// inPlace is where a seat is used.
+type inPlace struct {
+	seat    string
+	company uuid.UUID
+	device  string
+}
+
+// endInPlace ends the sessions that live by a seat in one place; with an area only the one in it.
+func endInPlace(ctx context.Context, tx pgx.Tx, p inPlace, area string, end tenancyv1.SessionEnd) (some bool, err error) {
+	at := now()
+	rows, err := openingdb.New(tx).EndInPlace(ctx, openingdb.EndInPlaceParams{
+		Seat: p.seat, CompanyID: p.company, Device: p.device, Area: area, Now: at, Reason: int16(end),
+	})
 	if err != nil {
 		return false, err
 	}

@@ -42,6 +42,8 @@ type place struct {
 type facts struct {
 	place
 	seat        string
+	device      string
+	seatReads   bool
 	leaseEnd    time.Time
 	mode        mode
 	held        []authv1.Permission
@@ -55,7 +57,7 @@ type facts struct {
 // before what is wrong with rights.
 func (s *Sessions) gather(ctx context.Context, r Request, seat seattoken.Claims) (facts, error) {
 	var (
-		f    = facts{seat: seat.Seat, password: scram.NewPassword()}
+		f    = facts{seat: seat.Seat, device: seat.Device, seatReads: seat.ReadOnly, password: scram.NewPassword()}
 		errs [5]error
 		all  sync.WaitGroup
 	)
@@ -86,7 +88,7 @@ func (s *Sessions) judge(ctx context.Context, r Request, seat seattoken.Claims, 
 	if f.mode.Refused != nil {
 		return facts{}, f.mode.Refused
 	}
-	f.readOnly = !f.mode.Write || f.Purpose == database.RestoredBeside
+	f.readOnly = f.seatReads || !f.mode.Write || f.Purpose == database.RestoredBeside
 	f.permissions = PermissionsIn(f.kit, f.held, f.readOnly)
 	if len(f.permissions) == 0 {
 		return facts{}, s.denied(ctx, r, f.kit)

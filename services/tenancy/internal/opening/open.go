@@ -63,7 +63,7 @@ type opened struct {
 func (o opened) stands() bool { return o.slot.stands(o.groups, o.ReadOnly) }
 func (o opened) bound() bool  { return o.slot.bound(o.binding) }
 
-// reserve writes the session's row, with a slot of its own, in place of what the seat had open in this area.
+// reserve writes the session's row, with a slot of its own, in place of what the seat had open in this area there.
 func (s *Sessions) reserve(ctx context.Context, r Request, f facts) (o opened, err error) {
 	for range tries {
 		o = opened{
@@ -79,7 +79,7 @@ func (s *Sessions) reserve(ctx context.Context, r Request, f facts) (o opened, e
 			if err := lockPlace(ctx, tx, r, f); err != nil {
 				return err
 			}
-			if replaced, err = endOfSeat(ctx, tx, o.Seat, o.Area, tenancyv1.SessionEnd_SESSION_END_CLOSED); err != nil {
+			if replaced, err = endInPlace(ctx, tx, inPlace{o.Seat, o.Company, f.device}, o.Area, tenancyv1.SessionEnd_SESSION_END_CLOSED); err != nil {
 				return err
 			}
 			return s.write(ctx, tx, r, f, &o)
@@ -125,7 +125,7 @@ func (s *Sessions) write(ctx context.Context, tx pgx.Tx, r Request, f facts, o *
 	if err := q.InsertSession(ctx, openingdb.InsertSessionParams{
 		ID: o.ID, CompanyID: o.Company, SlotID: o.slot.ID, AccountID: o.Account, Seat: o.Seat, Area: o.Area, Product: f.area.Product,
 		ReadOnly: o.ReadOnly, Created: o.Created, LeaseEnd: o.LeaseEnd, LoginUntil: loginUntil(o.LeaseEnd),
-		Connections: int32(o.connections),
+		Connections: int32(o.connections), Device: f.device, SeatReads: f.seatReads,
 	}); err != nil {
 		return err
 	}

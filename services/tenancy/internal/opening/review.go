@@ -107,7 +107,7 @@ func (l *reviewing) licensed(ctx context.Context, r reviewed) (stays bool, err e
 		if err != nil {
 			return false, err
 		}
-		readOnly := !m.Write || database.Purpose(r.Purpose) == database.RestoredBeside
+		readOnly := r.SeatReads || !m.Write || database.Purpose(r.Purpose) == database.RestoredBeside
 		if m.Refused == nil && readOnly == r.ReadOnly {
 			return true, nil
 		}

@@ -12,25 +12,45 @@ import (
 	"kontor.internal/services/tenancy/internal/names"
 )
 
-// SeatEvents ends the sessions of seats that are held no longer, once whichever copy of the service hears of it. A seat
+// SeatEvents ends the sessions of seats that are held no longer, or are used elsewhere only, once whichever copy of the service hears of it. A seat
 // belongs to one holding, so an event that comes late ends nobody else's.
 func (s *Sessions) SeatEvents() events.Consumer {
 	return events.Consumer{
 		Name: "tenancy-seats", Filters: []string{"kontor.licensing.seat.>"}, AcceptAnyFirst: true,
 		Handle: func(ctx context.Context, tx pgx.Tx, e events.Received) error {
-			var over licensingv1.SeatEnded
-			if !e.Is(&over) {
-				return nil
-			}
-			if err := e.Decode(&over); err != nil {
-				return err
-			}
-			some, err := endOfSeat(ctx, tx, over.GetSeat(), "", tenancyv1.SessionEnd_SESSION_END_SEAT)
+			some, err := followSeat(ctx, tx, e)
 			if some {
 				s.wake()
 			}
 			return err
 		},
+	}
+}
+
+// followSeat ends what an event says is over.
+func followSeat(ctx context.Context, tx pgx.Tx, e events.Received) (some bool, err error) {
+	var (
+		over licensingv1.SeatEnded
+		left licensingv1.SeatLeft
+	)
+	switch {
+	case e.Is(&over):
+		if err := e.Decode(&over); err != nil {
+			return false, err
+		}
+		return endOfSeat(ctx, tx, over.GetSeat(), tenancyv1.SessionEnd_SESSION_END_SEAT)
+	case e.Is(&left):
+		if err := e.Decode(&left); err != nil {
+			return false, err
+		}
+		_, company, err := names.ParseCompany(left.GetCompany())
+		if err != nil {
+			return false, err
+		}
+		place := inPlace{seat: left.GetSeat(), company: company, device: left.GetDeviceId()}
+		return endInPlace(ctx, tx, place, "", tenancyv1.SessionEnd_SESSION_END_SEAT)
+	default:
+		return false, nil
 	}
 }
 

@@ -16,8 +16,12 @@ import (
 	"time"
 )
 
-// ErrArchive tells that pg_restore can't make sense of the archive.
-var ErrArchive = errors.New("pgrestore: the archive can't be read")
+var (
+	// ErrArchive tells that pg_restore can't make sense of the archive.
+	ErrArchive = errors.New("pgrestore: the archive can't be read")
+	// ErrTooLarge tells that more comes out of the archive than may.
+	ErrTooLarge = errors.New("pgrestore: the archive unpacks to too much")
+)
 
 // Open gives an archive's bytes from the start; it may be called again.
 type Open func(ctx context.Context) (io.ReadCloser, error)
@@ -27,10 +31,21 @@ type Limits struct {
 	Time   time.Duration
 	CPU    time.Duration
 	Memory uint64 // bytes of address space
+	// Stall is how long nothing may go in or come out.
+	Stall time.Duration
+	// Bytes is how much may come out at the most, and Ratio how many times what went in; Free bytes always may. Tables as
+	// text pack to a tenth, repetitive ones to a thirtieth.
+	Bytes, Free int64
+	Ratio       int64
 }
 
 // DefaultLimits let a copy of 20 GiB through.
-var DefaultLimits = Limits{Time: 2 * time.Hour, CPU: time.Hour, Memory: 2 << 30}
+var DefaultLimits = Limits{
+	Time: 2 * time.Hour, CPU: time.Hour, Memory: 2 << 30, Stall: 5 * time.Minute, Bytes: 64 << 30, Free: 1 << 30, Ratio: 50,
+}
+
+// waiting is how long its pipes may stay open after its end.
+const waiting = 5 * time.Second
 
 // longestComplaint is how much of what pg_restore says is kept.
 const longestComplaint = 2000
@@ -53,8 +68,11 @@ func Find(name string, limits Limits) (*Program, error) {
 	return &Program{path: path, limits: limits}, nil
 }
 
-// Run feeds an archive to pg_restore and gives what it writes to read. ErrArchive when pg_restore refuses the archive;
-// what read or the archive's reader failed with comes before that.
+// Limits are what the program is bound by.
+func (p *Program) Limits() Limits { return p.limits }
+
+// Run feeds an archive to pg_restore and gives what it writes to read. ErrArchive when pg_restore refuses the archive, or
+// stalls; ErrTooLarge when more comes out than may; what read or the archive's reader failed with comes before that.
 func (p *Program) Run(ctx context.Context, open Open, read func(io.Reader) error, args ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, p.limits.Time)
 	defer cancel()
@@ -68,6 +86,7 @@ func (p *Program) Run(ctx context.Context, open Open, read func(io.Reader) error
 	// The archive is data of strangers: no variable may point pg_restore at a server, a password file or a service.
 	cmd.Env = []string{"LC_ALL=C", "PATH=" + filepath.Dir(p.path)}
 	cmd.Dir = "/"
+	cmd.WaitDelay = waiting
 	complaint := &head{limit: longestComplaint}
 	cmd.Stderr = complaint
 	stdin, err := cmd.StdinPipe()
@@ -85,17 +104,27 @@ func (p *Program) Run(ctx context.Context, open Open, read func(io.Reader) error
 	if err := limit(cmd.Process.Pid, p.limits); err != nil {
 		return errors.Join(fmt.Errorf("pgrestore: %w", err), cmd.Process.Kill(), ended(cmd.Wait()))
 	}
+	flow := &flow{limits: p.limits}
+	defer flow.watch(cancel)()
 	fed := make(chan error, 1)
-	go func() { fed <- feed(stdin, archive) }()
-	readErr := read(stdout)
+	go func() { fed <- feed(stdin, flow.in(archive)) }()
+	script := flow.out(stdout)
+	readErr := read(script)
 	if readErr == nil {
-		_, readErr = io.Copy(io.Discard, stdout)
+		_, readErr = io.Copy(io.Discard, script)
 	}
 	if readErr != nil {
 		cancel() // Nobody reads on, so it would wait for ever.
 	}
 	feedErr := <-fed
-	return p.verdict(ctx, readErr, feedErr, cmd.Wait(), complaint)
+	exit := cmd.Wait()
+	switch {
+	case errors.Is(readErr, ErrTooLarge):
+		return readErr
+	case flow.stalled.Load():
+		return fmt.Errorf("%w: it stalls", ErrArchive)
+	}
+	return p.verdict(ctx, readErr, feedErr, exit, complaint)
 }
 
 // verdict says which of the things that went wrong caused the others.

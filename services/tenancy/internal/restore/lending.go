@@ -4,6 +4,7 @@ package restore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -31,8 +32,9 @@ const (
 )
 
 const (
-	// dumping is how long a login to dump is good.
-	dumping = 4 * time.Hour
+	// dumping is how long a dump may take, and entering how long its login lets in: it connects when it begins.
+	dumping  = 4 * time.Hour
+	entering = 5 * time.Minute
 	// filling is how long one to fill a target is good, and how long a target waits to be filled.
 	filling = 24 * time.Hour
 	// lentConnections is how many connections a lent login may have: pg_restore works on several.
@@ -67,13 +69,21 @@ func (l lender) lend(ctx context.Context, d database.Database, use purpose, life
 	if err != nil {
 		return nil, postgres.Constraints{}.Translate(err)
 	}
-	if _, err := admin.Exec(ctx, making(role, verifier, until, d, use), pgx.QueryExecModeSimpleProtocol); err != nil {
+	if _, err := admin.Exec(ctx, making(role, verifier, l.door(use, until), d, use), pgx.QueryExecModeSimpleProtocol); err != nil {
 		return nil, fmt.Errorf("make a login to a company database: %w", err)
 	}
 	return &tenancyv1.DatabaseLogin{
 		Host: where.Host, Port: where.Port, Database: d.Name, User: role, Password: password, CaPem: where.CAPEM,
 		ExpireTime: timestamppb.New(until),
 	}, nil
+}
+
+// door is until when a login lets in. One to dump is used at once; pg_restore comes back for each of its steps.
+func (l lender) door(use purpose, until time.Time) time.Time {
+	if soon := l.now().Add(entering); use == toDump && soon.Before(until) {
+		return soon
+	}
+	return until
 }
 
 // making is the statements that make a login, all or none. One to dump reads only; one to restore acts as the owner, to
@@ -100,6 +110,18 @@ func (l lender) takeBack(ctx context.Context, d database.Database) error {
 		}
 	}
 	return nil
+}
+
+// giveBack ends a login to dump before its time. One that is over, or another company's, is passed over.
+func (l lender) giveBack(ctx context.Context, company uuid.UUID, role string) error {
+	on, err := restoredb.New(l.db).FindLent(ctx, restoredb.FindLentParams{RoleName: role, CompanyID: company, Purpose: int16(toDump)})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return postgres.Constraints{}.Translate(err)
+	}
+	return l.end(ctx, on, role)
 }
 
 // end ends a login's connections, drops it, and forgets it.

@@ -83,6 +83,15 @@ func (s *Server) OpenForDump(ctx context.Context, r *tenancyv1.OpenForDumpReques
 	return &tenancyv1.OpenForDumpResponse{Login: login, DataAreas: company.AreasToProto(d.Areas)}, err
 }
 
+// CloseDump gives a login for a dump back.
+func (s *Server) CloseDump(ctx context.Context, r *tenancyv1.CloseDumpRequest) (*tenancyv1.CloseDumpResponse, error) {
+	_, of, err := names.ParseCompany(r.GetCompany())
+	if err != nil {
+		return nil, err
+	}
+	return &tenancyv1.CloseDumpResponse{}, s.lend.giveBack(ctx, of, r.GetUser())
+}
+
 func (s *Server) company(ctx context.Context, name string) (company.Company, error) {
 	owner, id, err := names.ParseCompany(name)
 	if err != nil {
@@ -264,7 +273,10 @@ func (s *Server) inPlace(ctx context.Context, d database.Database) error {
 			return err
 		}
 	}
-	return postgres.InTx(ctx, s.d.DB, func(tx pgx.Tx) error { return s.swap(ctx, tx, d, areas) })
+	if err := postgres.InTx(ctx, s.d.DB, func(tx pgx.Tx) error { return s.swap(ctx, tx, d, areas) }); err != nil {
+		return err
+	}
+	return s.lend.takeBack(ctx, live) // If it dies before, they end by themselves.
 }
 
 func (s *Server) live(ctx context.Context, id uuid.UUID) (database.Database, error) {

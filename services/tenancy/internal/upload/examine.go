@@ -7,10 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/singleflight"
 
 	"kontor.internal/kits/kit"
@@ -27,6 +30,8 @@ import (
 const (
 	// examinations bounds how many archives one copy of the service reads at a time.
 	examinations = 2
+	// again is the pause between two looks whether the subscriber's last examination is over.
+	again = 200 * time.Millisecond
 	// maxReleaseLine bounds a line of the table that tells the release.
 	maxReleaseLine = 64 << 10
 )
@@ -68,17 +73,17 @@ func (e *examiner) examine(ctx context.Context, u row) error {
 }
 
 func (e *examiner) run(u row) error {
+	free, err := e.alone(u.SubscriberID)
+	if err != nil {
+		return err
+	}
+	defer free()
 	select {
 	case e.room <- struct{}{}:
 	case <-e.ctx.Done():
 		return failure.New(commonv1.Reason_REASON_UNAVAILABLE, "part", "examination")
 	}
 	defer func() { <-e.room }()
-	free, err := e.alone(u.ID)
-	if err != nil {
-		return err
-	}
-	defer free()
 	now, err := uploaddb.New(e.d.DB).GetUpload(e.ctx, uploaddb.GetUploadParams{ID: u.ID, SubscriberID: u.SubscriberID, Now: e.d.Clock.Now()})
 	if err != nil || now.State != u.State { // Another copy of the service was first.
 		return postgres.NotFound(err, names.Upload(u.SubscriberID, u.ID))
@@ -91,24 +96,39 @@ func (e *examiner) run(u row) error {
 	return e.keep(u, found, refused)
 }
 
-// alone waits until no other copy of the service examines the upload.
-func (e *examiner) alone(upload uuid.UUID) (free func(), err error) {
+// alone waits until nothing else of a subscriber is examined, by any copy of the service: nobody's many uploads keep
+// others waiting. While it waits it holds neither a place nor a connection.
+func (e *examiner) alone(owner uuid.UUID) (free func(), err error) {
+	for {
+		free, got, err := e.tryAlone(owner)
+		if err != nil || got {
+			return free, err
+		}
+		select {
+		case <-e.ctx.Done():
+			return nil, failure.New(commonv1.Reason_REASON_UNAVAILABLE, "part", "examination")
+		case <-time.After(again):
+		}
+	}
+}
+
+func (e *examiner) tryAlone(owner uuid.UUID) (free func(), got bool, err error) {
 	conn, err := e.d.DB.Acquire(e.ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	const lock = "SELECT pg_advisory_lock(hashtextextended('upload ' || $1, 0))"
-	if _, err := conn.Exec(e.ctx, lock, upload.String()); err != nil {
+	const lock = "SELECT pg_try_advisory_lock(hashtextextended('uploads of ' || $1, 0))"
+	if err := conn.QueryRow(e.ctx, lock, owner.String()).Scan(&got); err != nil || !got {
 		conn.Release()
-		return nil, postgres.Constraints{}.Translate(err)
+		return nil, false, postgres.Constraints{}.Translate(err)
 	}
 	return func() {
 		// The lock goes with the connection where it can't be given back.
 		if _, err := conn.Exec(context.WithoutCancel(e.ctx), "SELECT pg_advisory_unlock_all()"); err != nil {
-			e.d.Log.Warn("the lock of an upload can't be given back", "upload", upload.String(), "error", err)
+			e.d.Log.Warn("the lock of a subscriber's uploads can't be given back", "subscriber", owner.String(), "error", err)
 		}
 		conn.Release()
-	}, nil
+	}, true, nil
 }
 
 // refusedError is a copy that can't be used.
@@ -184,13 +204,16 @@ func (e *examiner) readable(open pgrestore.Open) error {
 	if err := e.d.Restore.Run(e.ctx, open, nothing, "--list"); err != nil {
 		return e.asDamaged(err, "its table of contents can't be read")
 	}
-	if err := e.d.Restore.Run(e.ctx, open, nothing, "-f", "/dev/null"); err != nil {
+	if err := e.d.Restore.Run(e.ctx, open, nothing, "-f", "-"); err != nil {
 		return e.asDamaged(err, "its data can't be read to the end")
 	}
 	return nil
 }
 
 func (e *examiner) asDamaged(err error, detail string) error {
+	if errors.Is(err, pgrestore.ErrTooLarge) {
+		return refuse(commonv1.Reason_REASON_COPY_TOO_LARGE, err, "limit_bytes", strconv.FormatInt(e.d.Restore.Limits().Bytes, 10))
+	}
 	if errors.Is(err, pgrestore.ErrArchive) && e.ctx.Err() == nil {
 		return refuse(commonv1.Reason_REASON_COPY_DAMAGED, err, "detail", detail)
 	}
@@ -273,6 +296,24 @@ func (e *examiner) keep(u row, found dump.Release, refused *refusedError) error 
 	if version, err := kit.ParseVersion(found.Version); err == nil && e.d.Kits.Newest(found.Product) != nil {
 		p.Product, p.Edition, p.Version = found.Product, printable(found.Edition), version.String()
 	}
-	_, err := uploaddb.New(e.d.DB).Examined(e.ctx, p)
+	return e.write(p)
+}
+
+// write writes down what was found. Of a copy that can't be used the bytes go at once.
+func (e *examiner) write(p uploaddb.ExaminedParams) error {
+	var gone []uuid.UUID
+	err := postgres.InTx(e.ctx, e.d.DB, func(tx pgx.Tx) error {
+		gone = nil
+		q := uploaddb.New(tx)
+		changed, err := q.Examined(e.ctx, p)
+		if err != nil || changed == 0 || p.State != int16(tenancyv1.UploadState_UPLOAD_STATE_REFUSED) {
+			return err
+		}
+		gone, err = q.DeleteParts(e.ctx, p.ID)
+		return err
+	})
+	for _, object := range gone {
+		remove(e.ctx, e.d, objectKey(p.ID, object))
+	}
 	return err
 }

@@ -80,15 +80,15 @@ func (s *Uploads) purge(ctx context.Context, u row) error {
 		return err
 	}
 	for _, object := range gone {
-		s.remove(ctx, objectKey(u.ID, object))
+		remove(ctx, s.d, objectKey(u.ID, object))
 	}
 	return nil
 }
 
 // remove deletes an object; one that stays is swept later.
-func (s *Uploads) remove(ctx context.Context, key string) {
-	if err := s.d.Store.Delete(ctx, key); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
-		s.d.Log.WarnContext(ctx, "an upload's object can't be deleted", "key", key, "error", err)
+func remove(ctx context.Context, d Deps, key string) {
+	if err := d.Store.Delete(ctx, key); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
+		d.Log.WarnContext(ctx, "an upload's object can't be deleted", "key", key, "error", err)
 	}
 }
 
@@ -130,7 +130,7 @@ func (s *Uploads) sweep(ctx context.Context, keys map[uuid.UUID]string) error {
 		delete(keys, object)
 	}
 	for _, key := range keys {
-		s.remove(ctx, key)
+		remove(ctx, s.d, key)
 	}
 	return nil
 }

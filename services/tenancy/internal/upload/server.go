@@ -37,7 +37,9 @@ type Deps struct {
 	Kits     *kit.Set
 	Restore  *pgrestore.Program
 	MaxBytes int64
-	Log      *slog.Logger
+	// ShareBytes bounds a subscriber's uploads together.
+	ShareBytes int64
+	Log        *slog.Logger
 }
 
 // Uploads is UploadService, and the uploads that companies are made of.
@@ -93,7 +95,10 @@ func (s *Uploads) announce(ctx context.Context, tx pgx.Tx, u row) (row, error) {
 	if err != nil {
 		return row{}, err
 	}
-	if open >= openLimit {
+	if open.Bytes+u.SizeBytes > s.d.ShareBytes {
+		return row{}, failure.New(commonv1.Reason_REASON_UPLOADS_TOO_LARGE, "limit_bytes", strconv.FormatInt(s.d.ShareBytes, 10))
+	}
+	if open.Uploads >= openLimit {
 		return row{}, failure.New(commonv1.Reason_REASON_UPLOADS_FULL, "limit", strconv.Itoa(openLimit))
 	}
 	return u, q.InsertUpload(ctx, uploaddb.InsertUploadParams{

@@ -123,7 +123,7 @@ func (a *appender) flush(ctx context.Context) error {
 	if err != nil {
 		// After a lost connection the row may stand: only a clear refusal tells that nothing names the object.
 		if failure.Reason(err) == commonv1.Reason_REASON_UPLOAD_OFFSET_MISMATCH {
-			a.s.remove(ctx, key)
+			remove(ctx, a.s.d, key)
 		}
 		return err
 	}

@@ -25,6 +25,12 @@ UPDATE seat_pool SET resting = true WHERE licence = @licence AND recovery = @rec
 -- name: AddPosition :exec
 INSERT INTO seat_position (partition, entry) VALUES (@partition, '0-0') ON CONFLICT (partition) DO NOTHING;
 
+-- name: PositionSeen :one
+SELECT seen FROM seat_position WHERE partition = @partition;
+
+-- name: SetSeen :exec
+UPDATE seat_position SET seen = @seen WHERE seen < @seen;
+
 -- name: Positions :many
 SELECT partition, entry FROM seat_position ORDER BY partition;
 
@@ -36,13 +42,77 @@ UPDATE seat_position SET entry = @entry WHERE partition = @partition;
 
 -- name: InsertEvent :execrows
 INSERT INTO seat_event (partition, entry, kind, subscriber, licence, seat, account, company, product, device_id,
-    device_title, slot, generation, seat_limit, actor, address, happened)
+    device_title, slot, generation, seat_limit, actor, address, happened, mode, since)
 VALUES (@partition, @entry, @kind, @subscriber, @licence, @seat, @account, @company, @product, @device_id,
-    @device_title, @slot, @generation, @seat_limit, @actor, @address, @happened)
+    @device_title, @slot, @generation, @seat_limit, @actor, @address, @happened, @mode, @since)
 ON CONFLICT (partition, entry) DO NOTHING;
 
 -- name: EventsOfSeat :many
-SELECT kind, device_title, happened FROM seat_event WHERE seat = @seat ORDER BY happened;
+SELECT kind, company, device_id, device_title, happened FROM seat_event WHERE seat = @seat ORDER BY happened, entry;
 
 -- name: OwnerOfPool :one
 SELECT subscriber FROM licence WHERE id = @licence;
+
+-- name: EndedSeats :many
+SELECT e.seat::uuid FROM seat_event AS e
+WHERE e.seat = ANY(@seats::uuid[]) AND e.kind IN ('released', 'taken', 'transferred')
+UNION
+SELECT f.seat FROM seat_force AS f WHERE f.seat = ANY(@seats::uuid[]) AND f.due <= @now;
+
+-- name: InsertForce :exec
+INSERT INTO seat_force (seat, licence, actor, due, reason, created) VALUES (@seat, @licence, @actor, @due, @reason, @created)
+ON CONFLICT (seat) DO UPDATE SET due = LEAST(seat_force.due, excluded.due);
+
+-- name: ForcesOf :many
+SELECT seat, due FROM seat_force WHERE seat = ANY(@seats::uuid[]);
+
+-- name: InsertOverdraft :exec
+INSERT INTO seat_overdraft (seat, licence, account, period, created) VALUES (@seat, @licence, @account, @period, @created);
+
+-- name: TravelSeatsOut :many
+SELECT id, account, company, product, device_id, device_title, slot, ends FROM travel_seat
+WHERE licence = @licence AND returned IS NULL AND ends > @now ORDER BY ends;
+
+-- name: CountTravelSeatsOut :one
+SELECT count(*) FROM travel_seat WHERE licence = @licence AND returned IS NULL AND ends > @now;
+
+-- name: InsertTravelSeat :exec
+INSERT INTO travel_seat (id, subscriber, licence, account, company, product, device_id, device_title, slot, file, starts, ends, created)
+VALUES (@id, @subscriber, @licence, @account, @company, @product, @device_id, @device_title, @slot, @file, @starts, @ends, @created);
+
+-- name: GetTravelSeat :one
+SELECT id, subscriber, licence, account, company, product, device_id, device_title, slot, file, starts, ends, created, returned
+FROM travel_seat WHERE id = @id;
+
+-- name: ReturnTravelSeat :exec
+UPDATE travel_seat SET returned = @returned WHERE id = @id AND returned IS NULL;
+
+-- name: ListTravelSeats :many
+SELECT id, subscriber, licence, account, company, product, device_id, device_title, slot, file, starts, ends, created, returned
+FROM travel_seat WHERE licence = @licence AND (sqlc.narg(before)::uuid IS NULL OR id < sqlc.narg(before)) ORDER BY id DESC LIMIT @most;
+
+-- name: InsertGuestSeat :exec
+INSERT INTO guest_seat (id, subscriber, licence, account, company, product, starts, ends, reason, author, created)
+VALUES (@id, @subscriber, @licence, @account, @company, @product, @starts, @ends, @reason, @author, @created);
+
+-- name: LockGuests :exec
+SELECT id FROM licence WHERE id = @licence FOR UPDATE;
+
+-- name: CountGuestSeats :one
+SELECT count(*) FROM guest_seat WHERE licence = @licence AND ended IS NULL AND ends > @starts AND starts < @ends;
+
+-- name: GetGuestSeat :one
+SELECT id, subscriber, licence, account, company, product, starts, ends, reason, author, created, ended FROM guest_seat WHERE id = @id;
+
+-- name: GuestSeatFor :one
+SELECT licence, max(ends)::timestamptz AS ends FROM guest_seat
+WHERE subscriber = @subscriber AND account = @account AND company = @company AND product = @product
+    AND ended IS NULL AND starts <= @now AND ends > @now
+GROUP BY licence ORDER BY 2 DESC LIMIT 1;
+
+-- name: EndGuestSeat :execrows
+UPDATE guest_seat SET ended = @ended WHERE id = @id AND ended IS NULL;
+
+-- name: ListGuestSeats :many
+SELECT id, subscriber, licence, account, company, product, starts, ends, reason, author, created, ended FROM guest_seat
+WHERE licence = @licence AND (sqlc.narg(before)::uuid IS NULL OR id < sqlc.narg(before)) ORDER BY id DESC LIMIT @most;

@@ -5,8 +5,26 @@
 package seatdb
 
 import (
+	"time"
+
 	"github.com/google/uuid"
 )
+
+// Auditors and the like who may read for a time without taking a seat of the licence.
+type GuestSeat struct {
+	ID         uuid.UUID
+	Subscriber uuid.UUID
+	Licence    uuid.UUID
+	Account    uuid.UUID
+	Company    uuid.UUID
+	Product    string
+	Starts     time.Time
+	Ends       time.Time
+	Reason     string
+	Author     uuid.UUID
+	Created    time.Time
+	Ended      *time.Time
+}
 
 // What must be known of a licence's live seats when Redis, where they are, has lost them.
 type SeatPool struct {
@@ -17,4 +35,22 @@ type SeatPool struct {
 	Resting bool
 	// Longest lease ever given, in seconds: so long holders may come back after a loss.
 	LongestLease int32
+}
+
+// Seats that are out with a device that has no network. They hold a slot of the licence until they end or are returned.
+type TravelSeat struct {
+	ID          uuid.UUID
+	Subscriber  uuid.UUID
+	Licence     uuid.UUID
+	Account     uuid.UUID
+	Company     uuid.UUID
+	Product     string
+	DeviceID    string
+	DeviceTitle string
+	Slot        int32
+	File        []byte
+	Starts      time.Time
+	Ends        time.Time
+	Created     time.Time
+	Returned    *time.Time
 }

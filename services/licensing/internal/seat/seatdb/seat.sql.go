@@ -35,12 +35,96 @@ func (q *Queries) AddPosition(ctx context.Context, partition int16) error {
 	return err
 }
 
+const countGuestSeats = `-- name: CountGuestSeats :one
+SELECT count(*) FROM guest_seat WHERE licence = $1 AND ended IS NULL AND ends > $2 AND starts < $3
+`
+
+type CountGuestSeatsParams struct {
+	Licence uuid.UUID
+	Starts  time.Time
+	Ends    time.Time
+}
+
+func (q *Queries) CountGuestSeats(ctx context.Context, arg CountGuestSeatsParams) (int64, error) {
+	row := q.db.QueryRow(ctx, countGuestSeats, arg.Licence, arg.Starts, arg.Ends)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const countTravelSeatsOut = `-- name: CountTravelSeatsOut :one
+SELECT count(*) FROM travel_seat WHERE licence = $1 AND returned IS NULL AND ends > $2
+`
+
+type CountTravelSeatsOutParams struct {
+	Licence uuid.UUID
+	Now     time.Time
+}
+
+func (q *Queries) CountTravelSeatsOut(ctx context.Context, arg CountTravelSeatsOutParams) (int64, error) {
+	row := q.db.QueryRow(ctx, countTravelSeatsOut, arg.Licence, arg.Now)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const endGuestSeat = `-- name: EndGuestSeat :execrows
+UPDATE guest_seat SET ended = $1 WHERE id = $2 AND ended IS NULL
+`
+
+type EndGuestSeatParams struct {
+	Ended *time.Time
+	ID    uuid.UUID
+}
+
+func (q *Queries) EndGuestSeat(ctx context.Context, arg EndGuestSeatParams) (int64, error) {
+	result, err := q.db.Exec(ctx, endGuestSeat, arg.Ended, arg.ID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const endedSeats = `-- name: EndedSeats :many
+SELECT e.seat::uuid FROM seat_event AS e
+WHERE e.seat = ANY($1::uuid[]) AND e.kind IN ('released', 'taken', 'transferred')
+UNION
+SELECT f.seat FROM seat_force AS f WHERE f.seat = ANY($1::uuid[]) AND f.due <= $2
+`
+
+type EndedSeatsParams struct {
+	Seats []uuid.UUID
+	Now   time.Time
+}
+
+func (q *Queries) EndedSeats(ctx context.Context, arg EndedSeatsParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, endedSeats, arg.Seats, arg.Now)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var e_seat uuid.UUID
+		if err := rows.Scan(&e_seat); err != nil {
+			return nil, err
+		}
+		items = append(items, e_seat)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const eventsOfSeat = `-- name: EventsOfSeat :many
-SELECT kind, device_title, happened FROM seat_event WHERE seat = $1 ORDER BY happened
+SELECT kind, company, device_id, device_title, happened FROM seat_event WHERE seat = $1 ORDER BY happened, entry
 `
 
 type EventsOfSeatRow struct {
 	Kind        string
+	Company     *uuid.UUID
+	DeviceID    string
 	DeviceTitle string
 	Happened    time.Time
 }
@@ -54,7 +138,13 @@ func (q *Queries) EventsOfSeat(ctx context.Context, seat *uuid.UUID) ([]EventsOf
 	var items []EventsOfSeatRow
 	for rows.Next() {
 		var i EventsOfSeatRow
-		if err := rows.Scan(&i.Kind, &i.DeviceTitle, &i.Happened); err != nil {
+		if err := rows.Scan(
+			&i.Kind,
+			&i.Company,
+			&i.DeviceID,
+			&i.DeviceTitle,
+			&i.Happened,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -63,6 +153,59 @@ func (q *Queries) EventsOfSeat(ctx context.Context, seat *uuid.UUID) ([]EventsOf
 		return nil, err
 	}
 	return items, nil
+}
+
+const forcesOf = `-- name: ForcesOf :many
+SELECT seat, due FROM seat_force WHERE seat = ANY($1::uuid[])
+`
+
+type ForcesOfRow struct {
+	Seat uuid.UUID
+	Due  time.Time
+}
+
+func (q *Queries) ForcesOf(ctx context.Context, seats []uuid.UUID) ([]ForcesOfRow, error) {
+	rows, err := q.db.Query(ctx, forcesOf, seats)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ForcesOfRow
+	for rows.Next() {
+		var i ForcesOfRow
+		if err := rows.Scan(&i.Seat, &i.Due); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const getGuestSeat = `-- name: GetGuestSeat :one
+SELECT id, subscriber, licence, account, company, product, starts, ends, reason, author, created, ended FROM guest_seat WHERE id = $1
+`
+
+func (q *Queries) GetGuestSeat(ctx context.Context, id uuid.UUID) (GuestSeat, error) {
+	row := q.db.QueryRow(ctx, getGuestSeat, id)
+	var i GuestSeat
+	err := row.Scan(
+		&i.ID,
+		&i.Subscriber,
+		&i.Licence,
+		&i.Account,
+		&i.Company,
+		&i.Product,
+		&i.Starts,
+		&i.Ends,
+		&i.Reason,
+		&i.Author,
+		&i.Created,
+		&i.Ended,
+	)
+	return i, err
 }
 
 const getPool = `-- name: GetPool :one
@@ -81,11 +224,71 @@ func (q *Queries) GetPool(ctx context.Context, licence uuid.UUID) (SeatPool, err
 	return i, err
 }
 
+const getTravelSeat = `-- name: GetTravelSeat :one
+SELECT id, subscriber, licence, account, company, product, device_id, device_title, slot, file, starts, ends, created, returned
+FROM travel_seat WHERE id = $1
+`
+
+func (q *Queries) GetTravelSeat(ctx context.Context, id uuid.UUID) (TravelSeat, error) {
+	row := q.db.QueryRow(ctx, getTravelSeat, id)
+	var i TravelSeat
+	err := row.Scan(
+		&i.ID,
+		&i.Subscriber,
+		&i.Licence,
+		&i.Account,
+		&i.Company,
+		&i.Product,
+		&i.DeviceID,
+		&i.DeviceTitle,
+		&i.Slot,
+		&i.File,
+		&i.Starts,
+		&i.Ends,
+		&i.Created,
+		&i.Returned,
+	)
+	return i, err
+}
+
+const guestSeatFor = `-- name: GuestSeatFor :one
+SELECT licence, max(ends)::timestamptz AS ends FROM guest_seat
+WHERE subscriber = $1 AND account = $2 AND company = $3 AND product = $4
+    AND ended IS NULL AND starts <= $5 AND ends > $5
+GROUP BY licence ORDER BY 2 DESC LIMIT 1
+`
+
+type GuestSeatForParams struct {
+	Subscriber uuid.UUID
+	Account    uuid.UUID
+	Company    uuid.UUID
+	Product    string
+	Now        time.Time
+}
+
+type GuestSeatForRow struct {
+	Licence uuid.UUID
+	Ends    time.Time
+}
+
+func (q *Queries) GuestSeatFor(ctx context.Context, arg GuestSeatForParams) (GuestSeatForRow, error) {
+	row := q.db.QueryRow(ctx, guestSeatFor,
+		arg.Subscriber,
+		arg.Account,
+		arg.Company,
+		arg.Product,
+		arg.Now,
+	)
+	var i GuestSeatForRow
+	err := row.Scan(&i.Licence, &i.Ends)
+	return i, err
+}
+
 const insertEvent = `-- name: InsertEvent :execrows
 INSERT INTO seat_event (partition, entry, kind, subscriber, licence, seat, account, company, product, device_id,
-    device_title, slot, generation, seat_limit, actor, address, happened)
+    device_title, slot, generation, seat_limit, actor, address, happened, mode, since)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
-    $11, $12, $13, $14, $15, $16, $17)
+    $11, $12, $13, $14, $15, $16, $17, $18, $19)
 ON CONFLICT (partition, entry) DO NOTHING
 `
 
@@ -107,6 +310,8 @@ type InsertEventParams struct {
 	Actor       *uuid.UUID
 	Address     string
 	Happened    time.Time
+	Mode        string
+	Since       *time.Time
 }
 
 func (q *Queries) InsertEvent(ctx context.Context, arg InsertEventParams) (int64, error) {
@@ -128,11 +333,138 @@ func (q *Queries) InsertEvent(ctx context.Context, arg InsertEventParams) (int64
 		arg.Actor,
 		arg.Address,
 		arg.Happened,
+		arg.Mode,
+		arg.Since,
 	)
 	if err != nil {
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const insertForce = `-- name: InsertForce :exec
+INSERT INTO seat_force (seat, licence, actor, due, reason, created) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (seat) DO UPDATE SET due = LEAST(seat_force.due, excluded.due)
+`
+
+type InsertForceParams struct {
+	Seat    uuid.UUID
+	Licence uuid.UUID
+	Actor   uuid.UUID
+	Due     time.Time
+	Reason  string
+	Created time.Time
+}
+
+func (q *Queries) InsertForce(ctx context.Context, arg InsertForceParams) error {
+	_, err := q.db.Exec(ctx, insertForce,
+		arg.Seat,
+		arg.Licence,
+		arg.Actor,
+		arg.Due,
+		arg.Reason,
+		arg.Created,
+	)
+	return err
+}
+
+const insertGuestSeat = `-- name: InsertGuestSeat :exec
+INSERT INTO guest_seat (id, subscriber, licence, account, company, product, starts, ends, reason, author, created)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+`
+
+type InsertGuestSeatParams struct {
+	ID         uuid.UUID
+	Subscriber uuid.UUID
+	Licence    uuid.UUID
+	Account    uuid.UUID
+	Company    uuid.UUID
+	Product    string
+	Starts     time.Time
+	Ends       time.Time
+	Reason     string
+	Author     uuid.UUID
+	Created    time.Time
+}
+
+func (q *Queries) InsertGuestSeat(ctx context.Context, arg InsertGuestSeatParams) error {
+	_, err := q.db.Exec(ctx, insertGuestSeat,
+		arg.ID,
+		arg.Subscriber,
+		arg.Licence,
+		arg.Account,
+		arg.Company,
+		arg.Product,
+		arg.Starts,
+		arg.Ends,
+		arg.Reason,
+		arg.Author,
+		arg.Created,
+	)
+	return err
+}
+
+const insertOverdraft = `-- name: InsertOverdraft :exec
+INSERT INTO seat_overdraft (seat, licence, account, period, created) VALUES ($1, $2, $3, $4, $5)
+`
+
+type InsertOverdraftParams struct {
+	Seat    uuid.UUID
+	Licence uuid.UUID
+	Account uuid.UUID
+	Period  string
+	Created time.Time
+}
+
+func (q *Queries) InsertOverdraft(ctx context.Context, arg InsertOverdraftParams) error {
+	_, err := q.db.Exec(ctx, insertOverdraft,
+		arg.Seat,
+		arg.Licence,
+		arg.Account,
+		arg.Period,
+		arg.Created,
+	)
+	return err
+}
+
+const insertTravelSeat = `-- name: InsertTravelSeat :exec
+INSERT INTO travel_seat (id, subscriber, licence, account, company, product, device_id, device_title, slot, file, starts, ends, created)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+`
+
+type InsertTravelSeatParams struct {
+	ID          uuid.UUID
+	Subscriber  uuid.UUID
+	Licence     uuid.UUID
+	Account     uuid.UUID
+	Company     uuid.UUID
+	Product     string
+	DeviceID    string
+	DeviceTitle string
+	Slot        int32
+	File        []byte
+	Starts      time.Time
+	Ends        time.Time
+	Created     time.Time
+}
+
+func (q *Queries) InsertTravelSeat(ctx context.Context, arg InsertTravelSeatParams) error {
+	_, err := q.db.Exec(ctx, insertTravelSeat,
+		arg.ID,
+		arg.Subscriber,
+		arg.Licence,
+		arg.Account,
+		arg.Company,
+		arg.Product,
+		arg.DeviceID,
+		arg.DeviceTitle,
+		arg.Slot,
+		arg.File,
+		arg.Starts,
+		arg.Ends,
+		arg.Created,
+	)
+	return err
 }
 
 const lengthenPool = `-- name: LengthenPool :one
@@ -150,6 +482,105 @@ func (q *Queries) LengthenPool(ctx context.Context, arg LengthenPoolParams) (int
 	var longest_lease int32
 	err := row.Scan(&longest_lease)
 	return longest_lease, err
+}
+
+const listGuestSeats = `-- name: ListGuestSeats :many
+SELECT id, subscriber, licence, account, company, product, starts, ends, reason, author, created, ended FROM guest_seat
+WHERE licence = $1 AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3
+`
+
+type ListGuestSeatsParams struct {
+	Licence uuid.UUID
+	Before  *uuid.UUID
+	Most    int32
+}
+
+func (q *Queries) ListGuestSeats(ctx context.Context, arg ListGuestSeatsParams) ([]GuestSeat, error) {
+	rows, err := q.db.Query(ctx, listGuestSeats, arg.Licence, arg.Before, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []GuestSeat
+	for rows.Next() {
+		var i GuestSeat
+		if err := rows.Scan(
+			&i.ID,
+			&i.Subscriber,
+			&i.Licence,
+			&i.Account,
+			&i.Company,
+			&i.Product,
+			&i.Starts,
+			&i.Ends,
+			&i.Reason,
+			&i.Author,
+			&i.Created,
+			&i.Ended,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listTravelSeats = `-- name: ListTravelSeats :many
+SELECT id, subscriber, licence, account, company, product, device_id, device_title, slot, file, starts, ends, created, returned
+FROM travel_seat WHERE licence = $1 AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3
+`
+
+type ListTravelSeatsParams struct {
+	Licence uuid.UUID
+	Before  *uuid.UUID
+	Most    int32
+}
+
+func (q *Queries) ListTravelSeats(ctx context.Context, arg ListTravelSeatsParams) ([]TravelSeat, error) {
+	rows, err := q.db.Query(ctx, listTravelSeats, arg.Licence, arg.Before, arg.Most)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []TravelSeat
+	for rows.Next() {
+		var i TravelSeat
+		if err := rows.Scan(
+			&i.ID,
+			&i.Subscriber,
+			&i.Licence,
+			&i.Account,
+			&i.Company,
+			&i.Product,
+			&i.DeviceID,
+			&i.DeviceTitle,
+			&i.Slot,
+			&i.File,
+			&i.Starts,
+			&i.Ends,
+			&i.Created,
+			&i.Returned,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lockGuests = `-- name: LockGuests :exec
+SELECT id FROM licence WHERE id = $1 FOR UPDATE
+`
+
+func (q *Queries) LockGuests(ctx context.Context, licence uuid.UUID) error {
+	_, err := q.db.Exec(ctx, lockGuests, licence)
+	return err
 }
 
 const lockPool = `-- name: LockPool :exec
@@ -181,6 +612,17 @@ func (q *Queries) OwnerOfPool(ctx context.Context, licence uuid.UUID) (uuid.UUID
 	var subscriber uuid.UUID
 	err := row.Scan(&subscriber)
 	return subscriber, err
+}
+
+const positionSeen = `-- name: PositionSeen :one
+SELECT seen FROM seat_position WHERE partition = $1
+`
+
+func (q *Queries) PositionSeen(ctx context.Context, partition int16) (time.Time, error) {
+	row := q.db.QueryRow(ctx, positionSeen, partition)
+	var seen time.Time
+	err := row.Scan(&seen)
+	return seen, err
 }
 
 const positions = `-- name: Positions :many
@@ -226,6 +668,20 @@ func (q *Queries) RestPool(ctx context.Context, arg RestPoolParams) error {
 	return err
 }
 
+const returnTravelSeat = `-- name: ReturnTravelSeat :exec
+UPDATE travel_seat SET returned = $1 WHERE id = $2 AND returned IS NULL
+`
+
+type ReturnTravelSeatParams struct {
+	Returned *time.Time
+	ID       uuid.UUID
+}
+
+func (q *Queries) ReturnTravelSeat(ctx context.Context, arg ReturnTravelSeatParams) error {
+	_, err := q.db.Exec(ctx, returnTravelSeat, arg.Returned, arg.ID)
+	return err
+}
+
 const setPosition = `-- name: SetPosition :exec
 UPDATE seat_position SET entry = $1 WHERE partition = $2
 `
@@ -238,6 +694,65 @@ type SetPositionParams struct {
 func (q *Queries) SetPosition(ctx context.Context, arg SetPositionParams) error {
 	_, err := q.db.Exec(ctx, setPosition, arg.Entry, arg.Partition)
 	return err
+}
+
+const setSeen = `-- name: SetSeen :exec
+UPDATE seat_position SET seen = $1 WHERE seen < $1
+`
+
+func (q *Queries) SetSeen(ctx context.Context, seen time.Time) error {
+	_, err := q.db.Exec(ctx, setSeen, seen)
+	return err
+}
+
+const travelSeatsOut = `-- name: TravelSeatsOut :many
+SELECT id, account, company, product, device_id, device_title, slot, ends FROM travel_seat
+WHERE licence = $1 AND returned IS NULL AND ends > $2 ORDER BY ends
+`
+
+type TravelSeatsOutParams struct {
+	Licence uuid.UUID
+	Now     time.Time
+}
+
+type TravelSeatsOutRow struct {
+	ID          uuid.UUID
+	Account     uuid.UUID
+	Company     uuid.UUID
+	Product     string
+	DeviceID    string
+	DeviceTitle string
+	Slot        int32
+	Ends        time.Time
+}
+
+func (q *Queries) TravelSeatsOut(ctx context.Context, arg TravelSeatsOutParams) ([]TravelSeatsOutRow, error) {
+	rows, err := q.db.Query(ctx, travelSeatsOut, arg.Licence, arg.Now)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []TravelSeatsOutRow
+	for rows.Next() {
+		var i TravelSeatsOutRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Account,
+			&i.Company,
+			&i.Product,
+			&i.DeviceID,
+			&i.DeviceTitle,
+			&i.Slot,
+			&i.Ends,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const unlockPool = `-- name: UnlockPool :exec

@@ -13,6 +13,22 @@ import (
 	"kontor.internal/libs/civil"
 )
 
+const addConnectionSubscriber = `-- name: AddConnectionSubscriber :exec
+INSERT INTO connection_subscriber (connection_id, subscriber_id, created) VALUES ($1, $2, $3)
+ON CONFLICT (connection_id, subscriber_id) DO NOTHING
+`
+
+type AddConnectionSubscriberParams struct {
+	ConnectionID uuid.UUID
+	SubscriberID uuid.UUID
+	Created      time.Time
+}
+
+func (q *Queries) AddConnectionSubscriber(ctx context.Context, arg AddConnectionSubscriberParams) error {
+	_, err := q.db.Exec(ctx, addConnectionSubscriber, arg.ConnectionID, arg.SubscriberID, arg.Created)
+	return err
+}
+
 const connectionPermissions = `-- name: ConnectionPermissions :one
 SELECT EXISTS (SELECT FROM staff f WHERE f.account_id = $1::uuid) AS staff, c.permissions
 FROM (SELECT 1) one
@@ -128,6 +144,57 @@ func (q *Queries) StandingIn(ctx context.Context, arg StandingInParams) ([]Stand
 		if err := rows.Scan(
 			&i.Staff,
 			&i.MemberID,
+			&i.Access,
+			&i.EndDate,
+			&i.OwnerAccount,
+			&i.CompanyID,
+			&i.Role,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const standingsByConnection = `-- name: StandingsByConnection :many
+SELECT k.subscriber_id, m.access, m.end_date, s.owner_account, r.company_id, r.role
+FROM connection_subscriber k
+     JOIN subscriber s ON s.id = k.subscriber_id
+     JOIN member m ON m.subscriber_id = k.subscriber_id AND m.account_id = $1::uuid AND m.excluded IS NULL
+     LEFT JOIN member_role r ON r.member_id = m.id
+WHERE k.connection_id = $2::uuid
+ORDER BY k.subscriber_id, r.company_id NULLS FIRST, r.role
+`
+
+type StandingsByConnectionParams struct {
+	AccountID    uuid.UUID
+	ConnectionID uuid.UUID
+}
+
+type StandingsByConnectionRow struct {
+	SubscriberID uuid.UUID
+	Access       bool
+	EndDate      civil.Date
+	OwnerAccount uuid.UUID
+	CompanyID    *uuid.UUID
+	Role         *string
+}
+
+func (q *Queries) StandingsByConnection(ctx context.Context, arg StandingsByConnectionParams) ([]StandingsByConnectionRow, error) {
+	rows, err := q.db.Query(ctx, standingsByConnection, arg.AccountID, arg.ConnectionID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []StandingsByConnectionRow
+	for rows.Next() {
+		var i StandingsByConnectionRow
+		if err := rows.Scan(
+			&i.SubscriberID,
 			&i.Access,
 			&i.EndDate,
 			&i.OwnerAccount,

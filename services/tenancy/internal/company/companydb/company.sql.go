@@ -55,6 +55,15 @@ func (q *Queries) CountStanding(ctx context.Context, subscriberID uuid.UUID) (in
 	return column_1, err
 }
 
+const dropAreaUpload = `-- name: DropAreaUpload :exec
+DELETE FROM area_upload WHERE company_id = $1
+`
+
+func (q *Queries) DropAreaUpload(ctx context.Context, companyID uuid.UUID) error {
+	_, err := q.db.Exec(ctx, dropAreaUpload, companyID)
+	return err
+}
+
 const getCompany = `-- name: GetCompany :one
 SELECT id, subscriber_id, title, tax_number, country, region, head_id, upload_id, state, operation, failure_reason, created, revision, live_id
 FROM company WHERE subscriber_id = $1 AND id = $2
@@ -146,6 +155,44 @@ func (q *Queries) InsertCompany(ctx context.Context, arg InsertCompanyParams) er
 		arg.Created,
 	)
 	return err
+}
+
+const listAreaUploads = `-- name: ListAreaUploads :many
+SELECT a.company_id, c.subscriber_id, a.upload_id, a.operation FROM area_upload a
+JOIN company c ON c.id = a.company_id
+ORDER BY a.company_id LIMIT $1
+`
+
+type ListAreaUploadsRow struct {
+	CompanyID    uuid.UUID
+	SubscriberID uuid.UUID
+	UploadID     uuid.UUID
+	Operation    string
+}
+
+func (q *Queries) ListAreaUploads(ctx context.Context, limit int32) ([]ListAreaUploadsRow, error) {
+	rows, err := q.db.Query(ctx, listAreaUploads, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListAreaUploadsRow
+	for rows.Next() {
+		var i ListAreaUploadsRow
+		if err := rows.Scan(
+			&i.CompanyID,
+			&i.SubscriberID,
+			&i.UploadID,
+			&i.Operation,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const listCompanies = `-- name: ListCompanies :many
@@ -304,6 +351,22 @@ func (q *Queries) LockCompany(ctx context.Context, id uuid.UUID) (Company, error
 		&i.LiveID,
 	)
 	return i, err
+}
+
+const putAreaUpload = `-- name: PutAreaUpload :exec
+INSERT INTO area_upload (company_id, upload_id, operation) VALUES ($1, $2, $3)
+ON CONFLICT (company_id) DO UPDATE SET upload_id = excluded.upload_id, operation = excluded.operation
+`
+
+type PutAreaUploadParams struct {
+	CompanyID uuid.UUID
+	UploadID  uuid.UUID
+	Operation string
+}
+
+func (q *Queries) PutAreaUpload(ctx context.Context, arg PutAreaUploadParams) error {
+	_, err := q.db.Exec(ctx, putAreaUpload, arg.CompanyID, arg.UploadID, arg.Operation)
+	return err
 }
 
 const scanReady = `-- name: ScanReady :many

@@ -47,3 +47,15 @@ SELECT id, title FROM company WHERE subscriber_id = $1 AND id = ANY(sqlc.arg(ids
 -- name: UpdateCompany :exec
 UPDATE company SET title = $2, head_id = $3, state = $4, operation = $5, failure_reason = $6, live_id = $7, revision = revision + 1
 WHERE id = $1;
+
+-- name: PutAreaUpload :exec
+INSERT INTO area_upload (company_id, upload_id, operation) VALUES ($1, $2, $3)
+ON CONFLICT (company_id) DO UPDATE SET upload_id = excluded.upload_id, operation = excluded.operation;
+
+-- name: DropAreaUpload :exec
+DELETE FROM area_upload WHERE company_id = $1;
+
+-- name: ListAreaUploads :many
+SELECT a.company_id, c.subscriber_id, a.upload_id, a.operation FROM area_upload a
+JOIN company c ON c.id = a.company_id
+ORDER BY a.company_id LIMIT $1;

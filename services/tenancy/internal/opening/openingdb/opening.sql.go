@@ -90,6 +90,62 @@ func (q *Queries) EndByID(ctx context.Context, arg EndByIDParams) ([]EndByIDRow,
 	return items, nil
 }
 
+const endInPlace = `-- name: EndInPlace :many
+UPDATE session AS s SET ended = $4::timestamptz, end_reason = $5
+FROM company AS c
+WHERE s.seat = $1 AND s.company_id = $2 AND s.device = $3 AND ($6::text = '' OR s.area = $6)
+    AND s.ended IS NULL AND c.id = s.company_id
+RETURNING s.id, c.subscriber_id, s.company_id, s.account_id
+`
+
+type EndInPlaceParams struct {
+	Seat      string
+	CompanyID uuid.UUID
+	Device    string
+	Now       time.Time
+	Reason    int16
+	Area      string
+}
+
+type EndInPlaceRow struct {
+	ID           uuid.UUID
+	SubscriberID uuid.UUID
+	CompanyID    uuid.UUID
+	AccountID    uuid.UUID
+}
+
+func (q *Queries) EndInPlace(ctx context.Context, arg EndInPlaceParams) ([]EndInPlaceRow, error) {
+	rows, err := q.db.Query(ctx, endInPlace,
+		arg.Seat,
+		arg.CompanyID,
+		arg.Device,
+		arg.Now,
+		arg.Reason,
+		arg.Area,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []EndInPlaceRow
+	for rows.Next() {
+		var i EndInPlaceRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.SubscriberID,
+			&i.CompanyID,
+			&i.AccountID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const endOfCompany = `-- name: EndOfCompany :many
 UPDATE session AS s SET ended = $2::timestamptz, end_reason = $3
 FROM company AS c
@@ -138,7 +194,7 @@ func (q *Queries) EndOfCompany(ctx context.Context, arg EndOfCompanyParams) ([]E
 const endOfSeat = `-- name: EndOfSeat :many
 UPDATE session AS s SET ended = $2::timestamptz, end_reason = $3
 FROM company AS c
-WHERE s.seat = $1 AND s.ended IS NULL AND ($4::text = '' OR s.area = $4) AND c.id = s.company_id
+WHERE s.seat = $1 AND s.ended IS NULL AND c.id = s.company_id
 RETURNING s.id, c.subscriber_id, s.company_id, s.account_id
 `
 
@@ -146,7 +202,6 @@ type EndOfSeatParams struct {
 	Seat   string
 	Now    time.Time
 	Reason int16
-	Area   string
 }
 
 type EndOfSeatRow struct {
@@ -157,12 +212,7 @@ type EndOfSeatRow struct {
 }
 
 func (q *Queries) EndOfSeat(ctx context.Context, arg EndOfSeatParams) ([]EndOfSeatRow, error) {
-	rows, err := q.db.Query(ctx, endOfSeat,
-		arg.Seat,
-		arg.Now,
-		arg.Reason,
-		arg.Area,
-	)
+	rows, err := q.db.Query(ctx, endOfSeat, arg.Seat, arg.Now, arg.Reason)
 	if err != nil {
 		return nil, err
 	}
@@ -229,8 +279,8 @@ func (q *Queries) GetSession(ctx context.Context, arg GetSessionParams) (GetSess
 
 const insertSession = `-- name: InsertSession :exec
 INSERT INTO session (id, company_id, slot_id, account_id, seat, area, product, read_only, created, lease_end, login_until,
-    connections)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+    connections, device, seat_reads)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 `
 
 type InsertSessionParams struct {
@@ -246,6 +296,8 @@ type InsertSessionParams struct {
 	LeaseEnd    time.Time
 	LoginUntil  time.Time
 	Connections int32
+	Device      string
+	SeatReads   bool
 }
 
 func (q *Queries) InsertSession(ctx context.Context, arg InsertSessionParams) error {
@@ -262,6 +314,8 @@ func (q *Queries) InsertSession(ctx context.Context, arg InsertSessionParams) er
 		arg.LeaseEnd,
 		arg.LoginUntil,
 		arg.Connections,
+		arg.Device,
+		arg.SeatReads,
 	)
 	return err
 }
@@ -340,7 +394,7 @@ func (q *Queries) ListDue(ctx context.Context, arg ListDueParams) ([]ListDueRow,
 }
 
 const listForReview = `-- name: ListForReview :many
-SELECT s.id, c.subscriber_id, s.company_id, s.account_id, s.product, s.read_only, l.groups, d.group_prefix, d.purpose, a.version
+SELECT s.id, c.subscriber_id, s.company_id, s.account_id, s.product, s.read_only, s.seat_reads, l.groups, d.group_prefix, d.purpose, a.version
 FROM session AS s
 JOIN company AS c ON c.id = s.company_id
 JOIN login_slot AS l ON l.id = s.slot_id
@@ -366,6 +420,7 @@ type ListForReviewRow struct {
 	AccountID    uuid.UUID
 	Product      string
 	ReadOnly     bool
+	SeatReads    bool
 	Groups       []string
 	GroupPrefix  string
 	Purpose      int16
@@ -393,6 +448,7 @@ func (q *Queries) ListForReview(ctx context.Context, arg ListForReviewParams) ([
 			&i.AccountID,
 			&i.Product,
 			&i.ReadOnly,
+			&i.SeatReads,
 			&i.Groups,
 			&i.GroupPrefix,
 			&i.Purpose,

@@ -21,8 +21,8 @@ UPDATE login_slot SET bound_to = NULL, year_from = $2, year_to = $3 WHERE id = $
 
 -- name: InsertSession :exec
 INSERT INTO session (id, company_id, slot_id, account_id, seat, area, product, read_only, created, lease_end, login_until,
-    connections)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
+    connections, device, seat_reads)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14);
 
 -- name: ConnectionsGiven :one
 SELECT coalesce(sum(s.connections), 0)::bigint
@@ -59,7 +59,14 @@ RETURNING s.id, c.subscriber_id, s.company_id, s.account_id;
 -- name: EndOfSeat :many
 UPDATE session AS s SET ended = sqlc.arg(now)::timestamptz, end_reason = sqlc.arg(reason)
 FROM company AS c
-WHERE s.seat = $1 AND s.ended IS NULL AND (sqlc.arg(area)::text = '' OR s.area = sqlc.arg(area)) AND c.id = s.company_id
+WHERE s.seat = $1 AND s.ended IS NULL AND c.id = s.company_id
+RETURNING s.id, c.subscriber_id, s.company_id, s.account_id;
+
+-- name: EndInPlace :many
+UPDATE session AS s SET ended = sqlc.arg(now)::timestamptz, end_reason = sqlc.arg(reason)
+FROM company AS c
+WHERE s.seat = $1 AND s.company_id = $2 AND s.device = $3 AND (sqlc.arg(area)::text = '' OR s.area = sqlc.arg(area))
+    AND s.ended IS NULL AND c.id = s.company_id
 RETURNING s.id, c.subscriber_id, s.company_id, s.account_id;
 
 -- name: EndOfCompany :many
@@ -99,7 +106,7 @@ FROM (SELECT unnest(sqlc.arg(ids)::uuid[]) AS id, unnest(sqlc.arg(ends)::timesta
 WHERE s.id = n.id;
 
 -- name: ListForReview :many
-SELECT s.id, c.subscriber_id, s.company_id, s.account_id, s.product, s.read_only, l.groups, d.group_prefix, d.purpose, a.version
+SELECT s.id, c.subscriber_id, s.company_id, s.account_id, s.product, s.read_only, s.seat_reads, l.groups, d.group_prefix, d.purpose, a.version
 FROM session AS s
 JOIN company AS c ON c.id = s.company_id
 JOIN login_slot AS l ON l.id = s.slot_id

@@ -9,6 +9,11 @@ WHERE l.expires <= sqlc.arg(now)::timestamptz ORDER BY l.role_name LIMIT $1;
 -- name: ListLent :many
 SELECT role_name FROM borrowed_login WHERE database_id = $1 ORDER BY role_name;
 
+-- name: FindLent :one
+SELECT d.cluster_id FROM borrowed_login l
+JOIN company_database d ON d.id = l.database_id
+WHERE l.role_name = $1 AND d.company_id = $2 AND l.purpose = $3;
+
 -- name: ForgetLogin :exec
 DELETE FROM borrowed_login WHERE role_name = $1;
 

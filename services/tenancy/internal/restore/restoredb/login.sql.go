@@ -21,6 +21,25 @@ func (q *Queries) AbandonTargets(ctx context.Context, before time.Time) error {
 	return err
 }
 
+const findLent = `-- name: FindLent :one
+SELECT d.cluster_id FROM borrowed_login l
+JOIN company_database d ON d.id = l.database_id
+WHERE l.role_name = $1 AND d.company_id = $2 AND l.purpose = $3
+`
+
+type FindLentParams struct {
+	RoleName  string
+	CompanyID uuid.UUID
+	Purpose   int16
+}
+
+func (q *Queries) FindLent(ctx context.Context, arg FindLentParams) (uuid.UUID, error) {
+	row := q.db.QueryRow(ctx, findLent, arg.RoleName, arg.CompanyID, arg.Purpose)
+	var cluster_id uuid.UUID
+	err := row.Scan(&cluster_id)
+	return cluster_id, err
+}
+
 const forgetLogin = `-- name: ForgetLogin :exec
 DELETE FROM borrowed_login WHERE role_name = $1
 `

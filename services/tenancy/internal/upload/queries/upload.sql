@@ -15,7 +15,8 @@ WHERE subscriber_id = $1 AND sha256 = $2 AND size_bytes = $3 AND expires > sqlc.
 ORDER BY id LIMIT 1;
 
 -- name: CountOpen :one
-SELECT count(*) FROM upload WHERE subscriber_id = $1 AND state < 3 AND expires > sqlc.arg(now);
+SELECT count(*) FILTER (WHERE state < 3) AS uploads, coalesce(sum(size_bytes), 0)::bigint AS bytes
+FROM upload WHERE subscriber_id = $1 AND state <> 3 AND expires > sqlc.arg(now);
 
 -- name: TakeBytes :execrows
 UPDATE upload SET received_bytes = received_bytes + sqlc.arg(bytes)::bigint

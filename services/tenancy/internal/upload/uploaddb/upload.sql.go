@@ -13,7 +13,8 @@ import (
 )
 
 const countOpen = `-- name: CountOpen :one
-SELECT count(*) FROM upload WHERE subscriber_id = $1 AND state < 3 AND expires > $2
+SELECT count(*) FILTER (WHERE state < 3) AS uploads, coalesce(sum(size_bytes), 0)::bigint AS bytes
+FROM upload WHERE subscriber_id = $1 AND state <> 3 AND expires > $2
 `
 
 type CountOpenParams struct {
@@ -21,11 +22,16 @@ type CountOpenParams struct {
 	Now          time.Time
 }
 
-func (q *Queries) CountOpen(ctx context.Context, arg CountOpenParams) (int64, error) {
+type CountOpenRow struct {
+	Uploads int64
+	Bytes   int64
+}
+
+func (q *Queries) CountOpen(ctx context.Context, arg CountOpenParams) (CountOpenRow, error) {
 	row := q.db.QueryRow(ctx, countOpen, arg.SubscriberID, arg.Now)
-	var count int64
-	err := row.Scan(&count)
-	return count, err
+	var i CountOpenRow
+	err := row.Scan(&i.Uploads, &i.Bytes)
+	return i, err
 }
 
 const deleteParts = `-- name: DeleteParts :many

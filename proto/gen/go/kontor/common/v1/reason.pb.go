@@ -120,7 +120,8 @@ const (
 	// The subscriber has no right to `action` now: `conditions` are the keys of those that fail, `remedies` what mends
 	// them, and `why` says it in words.
 	Reason_REASON_RIGHT_REFUSED Reason = 208
-	// All seats are held: `limit` of them; `holders` names who holds them, `licence` the licence.
+	// All seats are held: `limit` of them; `holders` names who holds them, `licence` the licence, `offers` what else can be
+	// done: `wait`, `ask`, `take_back`, `read_only`.
 	Reason_REASON_SEATS_EXHAUSTED Reason = 240
 	// All seats of one company are held: `limit` of them; `holders` names who holds them.
 	Reason_REASON_SEATS_EXHAUSTED_IN_COMPANY Reason = 241
@@ -130,6 +131,20 @@ const (
 	Reason_REASON_SEAT_LOST Reason = 243
 	// The seat's token is nobody's, or not this caller's for this seat.
 	Reason_REASON_SEAT_TOKEN_WRONG Reason = 244
+	// All seats of one product are held: `limit` of them; `holders` names who holds them.
+	Reason_REASON_SEATS_EXHAUSTED_FOR_PRODUCT Reason = 245
+	// Nobody may read here without a seat of the licence: the plan does not allow it, and the caller is no invited guest.
+	Reason_REASON_SEAT_READING_REFUSED Reason = 246
+	// The seat is somebody else's: only one's own is taken back.
+	Reason_REASON_SEAT_NOT_OWN Reason = 247
+	// So many wait in line already that nobody else is let in: `limit`.
+	Reason_REASON_SEATS_QUEUE_FULL Reason = 248
+	// The plan does not allow to travel so: `detail`.
+	Reason_REASON_SEAT_TRAVEL_REFUSED Reason = 249
+	// The plan does not allow guests so: `detail`.
+	Reason_REASON_SEAT_GUEST_REFUSED Reason = 250
+	// The person may not work in the seat's company.
+	Reason_REASON_SEAT_PERSON_UNFIT Reason = 251
 	// Only the owner of `subscriber` may do this; `administrator` is whom to ask.
 	Reason_REASON_OWNER_ONLY Reason = 300
 	// The owner can't be excluded, limited, or left without rights; hand the ownership over first.
@@ -195,6 +210,10 @@ const (
 	Reason_REASON_COPY_TABLE_MISSING Reason = 361
 	// The copy's rows break `rules` of the product.
 	Reason_REASON_COPY_RULES_BROKEN Reason = 362
+	// What the copy unpacks to is more than `limit_bytes`, or more than an archive of its size can hold.
+	Reason_REASON_COPY_TOO_LARGE Reason = 363
+	// The subscriber's uploads that no company was made of have more than `limit_bytes` together.
+	Reason_REASON_UPLOADS_TOO_LARGE Reason = 364
 	// The company can't be worked with now; it is `state`.
 	Reason_REASON_COMPANY_NOT_READY Reason = 370
 	// The tax number is not one of its country's: `number`.
@@ -346,6 +365,13 @@ var (
 		242: "REASON_SEATS_RECOVERING",
 		243: "REASON_SEAT_LOST",
 		244: "REASON_SEAT_TOKEN_WRONG",
+		245: "REASON_SEATS_EXHAUSTED_FOR_PRODUCT",
+		246: "REASON_SEAT_READING_REFUSED",
+		247: "REASON_SEAT_NOT_OWN",
+		248: "REASON_SEATS_QUEUE_FULL",
+		249: "REASON_SEAT_TRAVEL_REFUSED",
+		250: "REASON_SEAT_GUEST_REFUSED",
+		251: "REASON_SEAT_PERSON_UNFIT",
 		300: "REASON_OWNER_ONLY",
 		301: "REASON_OWNER_STAYS",
 		302: "REASON_OWNERSHIP_NEEDS_MEMBER",
@@ -378,6 +404,8 @@ var (
 		360: "REASON_UPLOAD_STATE_UNFIT",
 		361: "REASON_COPY_TABLE_MISSING",
 		362: "REASON_COPY_RULES_BROKEN",
+		363: "REASON_COPY_TOO_LARGE",
+		364: "REASON_UPLOADS_TOO_LARGE",
 		370: "REASON_COMPANY_NOT_READY",
 		371: "REASON_TAX_NUMBER_INVALID",
 		372: "REASON_ACTIVITY_UNKNOWN",
@@ -477,6 +505,13 @@ var (
 		"REASON_SEATS_RECOVERING":             242,
 		"REASON_SEAT_LOST":                    243,
 		"REASON_SEAT_TOKEN_WRONG":             244,
+		"REASON_SEATS_EXHAUSTED_FOR_PRODUCT":  245,
+		"REASON_SEAT_READING_REFUSED":         246,
+		"REASON_SEAT_NOT_OWN":                 247,
+		"REASON_SEATS_QUEUE_FULL":             248,
+		"REASON_SEAT_TRAVEL_REFUSED":          249,
+		"REASON_SEAT_GUEST_REFUSED":           250,
+		"REASON_SEAT_PERSON_UNFIT":            251,
 		"REASON_OWNER_ONLY":                   300,
 		"REASON_OWNER_STAYS":                  301,
 		"REASON_OWNERSHIP_NEEDS_MEMBER":       302,
@@ -509,6 +544,8 @@ var (
 		"REASON_UPLOAD_STATE_UNFIT":           360,
 		"REASON_COPY_TABLE_MISSING":           361,
 		"REASON_COPY_RULES_BROKEN":            362,
+		"REASON_COPY_TOO_LARGE":               363,
+		"REASON_UPLOADS_TOO_LARGE":            364,
 		"REASON_COMPANY_NOT_READY":            370,
 		"REASON_TAX_NUMBER_INVALID":           371,
 		"REASON_ACTIVITY_UNKNOWN":             372,
@@ -611,7 +648,7 @@ var File_kontor_common_v1_reason_proto protoreflect.FileDescriptor
 
 const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xe1$\n" +
+	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xb5'\n" +
 	"\x06Reason\x12\x1c\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x1a\x04\xd0\xf3\x18\x02\x12\x19\n" +
 	"\x0fREASON_INTERNAL\x10\x01\x1a\x04\xd0\xf3\x18\r\x12!\n" +
@@ -663,7 +700,14 @@ const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"!REASON_SEATS_EXHAUSTED_IN_COMPANY\x10\xf1\x01\x1a\x04\xd0\xf3\x18\b\x12\"\n" +
 	"\x17REASON_SEATS_RECOVERING\x10\xf2\x01\x1a\x04\xd0\xf3\x18\x0e\x12\x1b\n" +
 	"\x10REASON_SEAT_LOST\x10\xf3\x01\x1a\x04\xd0\xf3\x18\t\x12\"\n" +
-	"\x17REASON_SEAT_TOKEN_WRONG\x10\xf4\x01\x1a\x04\xd0\xf3\x18\a\x12\x1c\n" +
+	"\x17REASON_SEAT_TOKEN_WRONG\x10\xf4\x01\x1a\x04\xd0\xf3\x18\a\x12-\n" +
+	"\"REASON_SEATS_EXHAUSTED_FOR_PRODUCT\x10\xf5\x01\x1a\x04\xd0\xf3\x18\b\x12&\n" +
+	"\x1bREASON_SEAT_READING_REFUSED\x10\xf6\x01\x1a\x04\xd0\xf3\x18\t\x12\x1e\n" +
+	"\x13REASON_SEAT_NOT_OWN\x10\xf7\x01\x1a\x04\xd0\xf3\x18\a\x12\"\n" +
+	"\x17REASON_SEATS_QUEUE_FULL\x10\xf8\x01\x1a\x04\xd0\xf3\x18\b\x12%\n" +
+	"\x1aREASON_SEAT_TRAVEL_REFUSED\x10\xf9\x01\x1a\x04\xd0\xf3\x18\t\x12$\n" +
+	"\x19REASON_SEAT_GUEST_REFUSED\x10\xfa\x01\x1a\x04\xd0\xf3\x18\t\x12#\n" +
+	"\x18REASON_SEAT_PERSON_UNFIT\x10\xfb\x01\x1a\x04\xd0\xf3\x18\t\x12\x1c\n" +
 	"\x11REASON_OWNER_ONLY\x10\xac\x02\x1a\x04\xd0\xf3\x18\a\x12\x1d\n" +
 	"\x12REASON_OWNER_STAYS\x10\xad\x02\x1a\x04\xd0\xf3\x18\t\x12(\n" +
 	"\x1dREASON_OWNERSHIP_NEEDS_MEMBER\x10\xae\x02\x1a\x04\xd0\xf3\x18\t\x12'\n" +
@@ -696,7 +740,9 @@ const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\x13REASON_UPLOADS_FULL\x10\xe7\x02\x1a\x04\xd0\xf3\x18\b\x12$\n" +
 	"\x19REASON_UPLOAD_STATE_UNFIT\x10\xe8\x02\x1a\x04\xd0\xf3\x18\t\x12$\n" +
 	"\x19REASON_COPY_TABLE_MISSING\x10\xe9\x02\x1a\x04\xd0\xf3\x18\t\x12#\n" +
-	"\x18REASON_COPY_RULES_BROKEN\x10\xea\x02\x1a\x04\xd0\xf3\x18\t\x12#\n" +
+	"\x18REASON_COPY_RULES_BROKEN\x10\xea\x02\x1a\x04\xd0\xf3\x18\t\x12 \n" +
+	"\x15REASON_COPY_TOO_LARGE\x10\xeb\x02\x1a\x04\xd0\xf3\x18\t\x12#\n" +
+	"\x18REASON_UPLOADS_TOO_LARGE\x10\xec\x02\x1a\x04\xd0\xf3\x18\b\x12#\n" +
 	"\x18REASON_COMPANY_NOT_READY\x10\xf2\x02\x1a\x04\xd0\xf3\x18\t\x12$\n" +
 	"\x19REASON_TAX_NUMBER_INVALID\x10\xf3\x02\x1a\x04\xd0\xf3\x18\x03\x12\"\n" +
 	"\x17REASON_ACTIVITY_UNKNOWN\x10\xf4\x02\x1a\x04\xd0\xf3\x18\x03\x12\x1d\n" +

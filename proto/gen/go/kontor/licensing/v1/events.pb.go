@@ -36,6 +36,8 @@ const (
 	SeatEnd_SEAT_END_EXPIRED SeatEnd = 2
 	// Somebody with the right took it away; the envelope names them.
 	SeatEnd_SEAT_END_TAKEN SeatEnd = 3
+	// Its holder handed it over to a colleague, or took it back to another device.
+	SeatEnd_SEAT_END_TRANSFERRED SeatEnd = 4
 )
 
 // Enum value maps for SeatEnd.
@@ -45,12 +47,14 @@ var (
 		1: "SEAT_END_RELEASED",
 		2: "SEAT_END_EXPIRED",
 		3: "SEAT_END_TAKEN",
+		4: "SEAT_END_TRANSFERRED",
 	}
 	SeatEnd_value = map[string]int32{
 		"SEAT_END_UNSPECIFIED": 0,
 		"SEAT_END_RELEASED":    1,
 		"SEAT_END_EXPIRED":     2,
 		"SEAT_END_TAKEN":       3,
+		"SEAT_END_TRANSFERRED": 4,
 	}
 )
 
@@ -556,7 +560,9 @@ type SeatClaimed struct {
 	// The device's id.
 	DeviceId string `protobuf:"bytes,5,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
 	// What people call the device.
-	DeviceTitle   string `protobuf:"bytes,6,opt,name=device_title,json=deviceTitle,proto3" json:"device_title,omitempty"`
+	DeviceTitle string `protobuf:"bytes,6,opt,name=device_title,json=deviceTitle,proto3" json:"device_title,omitempty"`
+	// How it counts.
+	Mode          SeatMode `protobuf:"varint,7,opt,name=mode,proto3,enum=kontor.licensing.v1.SeatMode" json:"mode,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -633,6 +639,88 @@ func (x *SeatClaimed) GetDeviceTitle() string {
 	return ""
 }
 
+func (x *SeatClaimed) GetMode() SeatMode {
+	if x != nil {
+		return x.Mode
+	}
+	return SeatMode_SEAT_MODE_UNSPECIFIED
+}
+
+// Subject `kontor.licensing.seat.left`, aggregate
+// `subscribers/S/licences/L/seats`: a holder works on elsewhere, but no longer in
+// this company on this device.
+type SeatLeft struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscribers/S/licences/L/seats/T`.
+	Seat string `protobuf:"bytes,1,opt,name=seat,proto3" json:"seat,omitempty"`
+	// `accounts/A` that holds it.
+	Account string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	// `subscribers/S/companies/C` that was left.
+	Company string `protobuf:"bytes,3,opt,name=company,proto3" json:"company,omitempty"`
+	// The device's id.
+	DeviceId      string `protobuf:"bytes,4,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SeatLeft) Reset() {
+	*x = SeatLeft{}
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SeatLeft) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SeatLeft) ProtoMessage() {}
+
+func (x *SeatLeft) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SeatLeft.ProtoReflect.Descriptor instead.
+func (*SeatLeft) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *SeatLeft) GetSeat() string {
+	if x != nil {
+		return x.Seat
+	}
+	return ""
+}
+
+func (x *SeatLeft) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *SeatLeft) GetCompany() string {
+	if x != nil {
+		return x.Company
+	}
+	return ""
+}
+
+func (x *SeatLeft) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
 // Subject `kontor.licensing.seat.ended`, aggregate
 // `subscribers/S/licences/L/seats`: a seat is held no longer and may be
 // another's already.
@@ -654,7 +742,7 @@ type SeatEnded struct {
 
 func (x *SeatEnded) Reset() {
 	*x = SeatEnded{}
-	mi := &file_kontor_licensing_v1_events_proto_msgTypes[9]
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -666,7 +754,7 @@ func (x *SeatEnded) String() string {
 func (*SeatEnded) ProtoMessage() {}
 
 func (x *SeatEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_licensing_v1_events_proto_msgTypes[9]
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -679,7 +767,7 @@ func (x *SeatEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SeatEnded.ProtoReflect.Descriptor instead.
 func (*SeatEnded) Descriptor() ([]byte, []int) {
-	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{9}
+	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SeatEnded) GetSeat() string {
@@ -735,7 +823,7 @@ type SeatRefused struct {
 
 func (x *SeatRefused) Reset() {
 	*x = SeatRefused{}
-	mi := &file_kontor_licensing_v1_events_proto_msgTypes[10]
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -747,7 +835,7 @@ func (x *SeatRefused) String() string {
 func (*SeatRefused) ProtoMessage() {}
 
 func (x *SeatRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_licensing_v1_events_proto_msgTypes[10]
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -760,7 +848,7 @@ func (x *SeatRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SeatRefused.ProtoReflect.Descriptor instead.
 func (*SeatRefused) Descriptor() ([]byte, []int) {
-	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{10}
+	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SeatRefused) GetAccount() string {
@@ -804,7 +892,7 @@ type SeatsRecovering struct {
 
 func (x *SeatsRecovering) Reset() {
 	*x = SeatsRecovering{}
-	mi := &file_kontor_licensing_v1_events_proto_msgTypes[11]
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -816,7 +904,7 @@ func (x *SeatsRecovering) String() string {
 func (*SeatsRecovering) ProtoMessage() {}
 
 func (x *SeatsRecovering) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_licensing_v1_events_proto_msgTypes[11]
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -829,7 +917,7 @@ func (x *SeatsRecovering) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SeatsRecovering.ProtoReflect.Descriptor instead.
 func (*SeatsRecovering) Descriptor() ([]byte, []int) {
-	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{11}
+	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SeatsRecovering) GetUntilTime() *timestamppb.Timestamp {
@@ -839,11 +927,256 @@ func (x *SeatsRecovering) GetUntilTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// Subject `kontor.licensing.seat.gap`, aggregate
+// `subscribers/S/licences/L/seats`: the store of seats was lost; what happened
+// between two instants may be missing from the record.
+type SeatsGap struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// From when.
+	SinceTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=since_time,json=sinceTime,proto3" json:"since_time,omitempty"`
+	// Until when.
+	UntilTime     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until_time,json=untilTime,proto3" json:"until_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SeatsGap) Reset() {
+	*x = SeatsGap{}
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SeatsGap) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SeatsGap) ProtoMessage() {}
+
+func (x *SeatsGap) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SeatsGap.ProtoReflect.Descriptor instead.
+func (*SeatsGap) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *SeatsGap) GetSinceTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SinceTime
+	}
+	return nil
+}
+
+func (x *SeatsGap) GetUntilTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UntilTime
+	}
+	return nil
+}
+
+// Subject `kontor.licensing.travel_seat.created`, aggregate
+// `subscribers/S/licences/L/travelSeats/T`: a seat is out with a device.
+type TravelSeatCreated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The seat.
+	TravelSeat    *TravelSeat `protobuf:"bytes,1,opt,name=travel_seat,json=travelSeat,proto3" json:"travel_seat,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TravelSeatCreated) Reset() {
+	*x = TravelSeatCreated{}
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TravelSeatCreated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TravelSeatCreated) ProtoMessage() {}
+
+func (x *TravelSeatCreated) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TravelSeatCreated.ProtoReflect.Descriptor instead.
+func (*TravelSeatCreated) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *TravelSeatCreated) GetTravelSeat() *TravelSeat {
+	if x != nil {
+		return x.TravelSeat
+	}
+	return nil
+}
+
+// Subject `kontor.licensing.travel_seat.returned`, aggregate as above: it came
+// back before its time.
+type TravelSeatReturned struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The seat.
+	TravelSeat    *TravelSeat `protobuf:"bytes,1,opt,name=travel_seat,json=travelSeat,proto3" json:"travel_seat,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TravelSeatReturned) Reset() {
+	*x = TravelSeatReturned{}
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TravelSeatReturned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TravelSeatReturned) ProtoMessage() {}
+
+func (x *TravelSeatReturned) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TravelSeatReturned.ProtoReflect.Descriptor instead.
+func (*TravelSeatReturned) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *TravelSeatReturned) GetTravelSeat() *TravelSeat {
+	if x != nil {
+		return x.TravelSeat
+	}
+	return nil
+}
+
+// Subject `kontor.licensing.guest_seat.created`, aggregate
+// `subscribers/S/licences/L/guestSeats/G`: a guest may read for a time.
+type GuestSeatCreated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The invitation.
+	GuestSeat     *GuestSeat `protobuf:"bytes,1,opt,name=guest_seat,json=guestSeat,proto3" json:"guest_seat,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GuestSeatCreated) Reset() {
+	*x = GuestSeatCreated{}
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GuestSeatCreated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GuestSeatCreated) ProtoMessage() {}
+
+func (x *GuestSeatCreated) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GuestSeatCreated.ProtoReflect.Descriptor instead.
+func (*GuestSeatCreated) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *GuestSeatCreated) GetGuestSeat() *GuestSeat {
+	if x != nil {
+		return x.GuestSeat
+	}
+	return nil
+}
+
+// Subject `kontor.licensing.guest_seat.ended`, aggregate as above: the guest may
+// no longer, before the time was over.
+type GuestSeatEnded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The invitation.
+	GuestSeat     *GuestSeat `protobuf:"bytes,1,opt,name=guest_seat,json=guestSeat,proto3" json:"guest_seat,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GuestSeatEnded) Reset() {
+	*x = GuestSeatEnded{}
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GuestSeatEnded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GuestSeatEnded) ProtoMessage() {}
+
+func (x *GuestSeatEnded) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GuestSeatEnded.ProtoReflect.Descriptor instead.
+func (*GuestSeatEnded) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *GuestSeatEnded) GetGuestSeat() *GuestSeat {
+	if x != nil {
+		return x.GuestSeat
+	}
+	return nil
+}
+
 var File_kontor_licensing_v1_events_proto protoreflect.FileDescriptor
 
 const file_kontor_licensing_v1_events_proto_rawDesc = "" +
 	"\n" +
-	" kontor/licensing/v1/events.proto\x12\x13kontor.licensing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"kontor/licensing/v1/contract.proto\x1a!kontor/licensing/v1/licence.proto\"L\n" +
+	" kontor/licensing/v1/events.proto\x12\x13kontor.licensing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"kontor/licensing/v1/contract.proto\x1a,kontor/licensing/v1/guest_seat_service.proto\x1a!kontor/licensing/v1/licence.proto\x1a\x1ekontor/licensing/v1/seat.proto\x1a-kontor/licensing/v1/travel_seat_service.proto\"L\n" +
 	"\x0fContractCreated\x129\n" +
 	"\bcontract\x18\x01 \x01(\v2\x1d.kontor.licensing.v1.ContractR\bcontract\"M\n" +
 	"\x10ContractAccepted\x129\n" +
@@ -869,14 +1202,20 @@ const file_kontor_licensing_v1_events_proto_rawDesc = "" +
 	"\bend_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12&\n" +
 	"\x0fkept_until_date\x18\x03 \x01(\tR\rkeptUntilDate\x12\x18\n" +
 	"\aaccount\x18\x04 \x01(\tR\aaccount\x12\x1a\n" +
-	"\blanguage\x18\x05 \x01(\tR\blanguage\"\xaf\x01\n" +
+	"\blanguage\x18\x05 \x01(\tR\blanguage\"\xe2\x01\n" +
 	"\vSeatClaimed\x12\x12\n" +
 	"\x04seat\x18\x01 \x01(\tR\x04seat\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x18\n" +
 	"\acompany\x18\x03 \x01(\tR\acompany\x12\x18\n" +
 	"\aproduct\x18\x04 \x01(\tR\aproduct\x12\x1b\n" +
 	"\tdevice_id\x18\x05 \x01(\tR\bdeviceId\x12!\n" +
-	"\fdevice_title\x18\x06 \x01(\tR\vdeviceTitle\"\x9d\x01\n" +
+	"\fdevice_title\x18\x06 \x01(\tR\vdeviceTitle\x121\n" +
+	"\x04mode\x18\a \x01(\x0e2\x1d.kontor.licensing.v1.SeatModeR\x04mode\"o\n" +
+	"\bSeatLeft\x12\x12\n" +
+	"\x04seat\x18\x01 \x01(\tR\x04seat\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x18\n" +
+	"\acompany\x18\x03 \x01(\tR\acompany\x12\x1b\n" +
+	"\tdevice_id\x18\x04 \x01(\tR\bdeviceId\"\x9d\x01\n" +
 	"\tSeatEnded\x12\x12\n" +
 	"\x04seat\x18\x01 \x01(\tR\x04seat\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x18\n" +
@@ -890,12 +1229,30 @@ const file_kontor_licensing_v1_events_proto_rawDesc = "" +
 	"\x05limit\x18\x04 \x01(\x05R\x05limit\"L\n" +
 	"\x0fSeatsRecovering\x129\n" +
 	"\n" +
-	"until_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime*d\n" +
+	"until_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\"\x80\x01\n" +
+	"\bSeatsGap\x129\n" +
+	"\n" +
+	"since_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tsinceTime\x129\n" +
+	"\n" +
+	"until_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\"U\n" +
+	"\x11TravelSeatCreated\x12@\n" +
+	"\vtravel_seat\x18\x01 \x01(\v2\x1f.kontor.licensing.v1.TravelSeatR\n" +
+	"travelSeat\"V\n" +
+	"\x12TravelSeatReturned\x12@\n" +
+	"\vtravel_seat\x18\x01 \x01(\v2\x1f.kontor.licensing.v1.TravelSeatR\n" +
+	"travelSeat\"Q\n" +
+	"\x10GuestSeatCreated\x12=\n" +
+	"\n" +
+	"guest_seat\x18\x01 \x01(\v2\x1e.kontor.licensing.v1.GuestSeatR\tguestSeat\"O\n" +
+	"\x0eGuestSeatEnded\x12=\n" +
+	"\n" +
+	"guest_seat\x18\x01 \x01(\v2\x1e.kontor.licensing.v1.GuestSeatR\tguestSeat*~\n" +
 	"\aSeatEnd\x12\x18\n" +
 	"\x14SEAT_END_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11SEAT_END_RELEASED\x10\x01\x12\x14\n" +
 	"\x10SEAT_END_EXPIRED\x10\x02\x12\x12\n" +
-	"\x0eSEAT_END_TAKEN\x10\x03B\xd2\x01\n" +
+	"\x0eSEAT_END_TAKEN\x10\x03\x12\x18\n" +
+	"\x14SEAT_END_TRANSFERRED\x10\x04B\xd2\x01\n" +
 	"\x17com.kontor.licensing.v1B\vEventsProtoP\x01Z<kontor.internal/proto/gen/go/kontor/licensing/v1;licensingv1\xa2\x02\x03KLX\xaa\x02\x13Kontor.Licensing.V1\xca\x02\x13Kontor\\Licensing\\V1\xe2\x02\x1fKontor\\Licensing\\V1\\GPBMetadata\xea\x02\x15Kontor::Licensing::V1b\x06proto3"
 
 var (
@@ -911,7 +1268,7 @@ func file_kontor_licensing_v1_events_proto_rawDescGZIP() []byte {
 }
 
 var file_kontor_licensing_v1_events_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_kontor_licensing_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_kontor_licensing_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_kontor_licensing_v1_events_proto_goTypes = []any{
 	(SeatEnd)(0),                  // 0: kontor.licensing.v1.SeatEnd
 	(*ContractCreated)(nil),       // 1: kontor.licensing.v1.ContractCreated
@@ -923,32 +1280,48 @@ var file_kontor_licensing_v1_events_proto_goTypes = []any{
 	(*TrialEnding)(nil),           // 7: kontor.licensing.v1.TrialEnding
 	(*TrialEnded)(nil),            // 8: kontor.licensing.v1.TrialEnded
 	(*SeatClaimed)(nil),           // 9: kontor.licensing.v1.SeatClaimed
-	(*SeatEnded)(nil),             // 10: kontor.licensing.v1.SeatEnded
-	(*SeatRefused)(nil),           // 11: kontor.licensing.v1.SeatRefused
-	(*SeatsRecovering)(nil),       // 12: kontor.licensing.v1.SeatsRecovering
-	(*Contract)(nil),              // 13: kontor.licensing.v1.Contract
-	(*Licence)(nil),               // 14: kontor.licensing.v1.Licence
-	(*LicenceChange)(nil),         // 15: kontor.licensing.v1.LicenceChange
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(*SeatLeft)(nil),              // 10: kontor.licensing.v1.SeatLeft
+	(*SeatEnded)(nil),             // 11: kontor.licensing.v1.SeatEnded
+	(*SeatRefused)(nil),           // 12: kontor.licensing.v1.SeatRefused
+	(*SeatsRecovering)(nil),       // 13: kontor.licensing.v1.SeatsRecovering
+	(*SeatsGap)(nil),              // 14: kontor.licensing.v1.SeatsGap
+	(*TravelSeatCreated)(nil),     // 15: kontor.licensing.v1.TravelSeatCreated
+	(*TravelSeatReturned)(nil),    // 16: kontor.licensing.v1.TravelSeatReturned
+	(*GuestSeatCreated)(nil),      // 17: kontor.licensing.v1.GuestSeatCreated
+	(*GuestSeatEnded)(nil),        // 18: kontor.licensing.v1.GuestSeatEnded
+	(*Contract)(nil),              // 19: kontor.licensing.v1.Contract
+	(*Licence)(nil),               // 20: kontor.licensing.v1.Licence
+	(*LicenceChange)(nil),         // 21: kontor.licensing.v1.LicenceChange
+	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
+	(SeatMode)(0),                 // 23: kontor.licensing.v1.SeatMode
+	(*TravelSeat)(nil),            // 24: kontor.licensing.v1.TravelSeat
+	(*GuestSeat)(nil),             // 25: kontor.licensing.v1.GuestSeat
 }
 var file_kontor_licensing_v1_events_proto_depIdxs = []int32{
-	13, // 0: kontor.licensing.v1.ContractCreated.contract:type_name -> kontor.licensing.v1.Contract
-	13, // 1: kontor.licensing.v1.ContractAccepted.contract:type_name -> kontor.licensing.v1.Contract
-	13, // 2: kontor.licensing.v1.ContractSuperseded.contract:type_name -> kontor.licensing.v1.Contract
-	14, // 3: kontor.licensing.v1.LicenceStarted.licence:type_name -> kontor.licensing.v1.Licence
-	14, // 4: kontor.licensing.v1.LicenceUpdated.licence:type_name -> kontor.licensing.v1.Licence
-	15, // 5: kontor.licensing.v1.LicenceUpdated.changes:type_name -> kontor.licensing.v1.LicenceChange
-	14, // 6: kontor.licensing.v1.LicenceEnded.licence:type_name -> kontor.licensing.v1.Licence
-	14, // 7: kontor.licensing.v1.TrialEnding.licence:type_name -> kontor.licensing.v1.Licence
-	14, // 8: kontor.licensing.v1.TrialEnded.licence:type_name -> kontor.licensing.v1.Licence
-	16, // 9: kontor.licensing.v1.TrialEnded.end_time:type_name -> google.protobuf.Timestamp
-	0,  // 10: kontor.licensing.v1.SeatEnded.end:type_name -> kontor.licensing.v1.SeatEnd
-	16, // 11: kontor.licensing.v1.SeatsRecovering.until_time:type_name -> google.protobuf.Timestamp
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	19, // 0: kontor.licensing.v1.ContractCreated.contract:type_name -> kontor.licensing.v1.Contract
+	19, // 1: kontor.licensing.v1.ContractAccepted.contract:type_name -> kontor.licensing.v1.Contract
+	19, // 2: kontor.licensing.v1.ContractSuperseded.contract:type_name -> kontor.licensing.v1.Contract
+	20, // 3: kontor.licensing.v1.LicenceStarted.licence:type_name -> kontor.licensing.v1.Licence
+	20, // 4: kontor.licensing.v1.LicenceUpdated.licence:type_name -> kontor.licensing.v1.Licence
+	21, // 5: kontor.licensing.v1.LicenceUpdated.changes:type_name -> kontor.licensing.v1.LicenceChange
+	20, // 6: kontor.licensing.v1.LicenceEnded.licence:type_name -> kontor.licensing.v1.Licence
+	20, // 7: kontor.licensing.v1.TrialEnding.licence:type_name -> kontor.licensing.v1.Licence
+	20, // 8: kontor.licensing.v1.TrialEnded.licence:type_name -> kontor.licensing.v1.Licence
+	22, // 9: kontor.licensing.v1.TrialEnded.end_time:type_name -> google.protobuf.Timestamp
+	23, // 10: kontor.licensing.v1.SeatClaimed.mode:type_name -> kontor.licensing.v1.SeatMode
+	0,  // 11: kontor.licensing.v1.SeatEnded.end:type_name -> kontor.licensing.v1.SeatEnd
+	22, // 12: kontor.licensing.v1.SeatsRecovering.until_time:type_name -> google.protobuf.Timestamp
+	22, // 13: kontor.licensing.v1.SeatsGap.since_time:type_name -> google.protobuf.Timestamp
+	22, // 14: kontor.licensing.v1.SeatsGap.until_time:type_name -> google.protobuf.Timestamp
+	24, // 15: kontor.licensing.v1.TravelSeatCreated.travel_seat:type_name -> kontor.licensing.v1.TravelSeat
+	24, // 16: kontor.licensing.v1.TravelSeatReturned.travel_seat:type_name -> kontor.licensing.v1.TravelSeat
+	25, // 17: kontor.licensing.v1.GuestSeatCreated.guest_seat:type_name -> kontor.licensing.v1.GuestSeat
+	25, // 18: kontor.licensing.v1.GuestSeatEnded.guest_seat:type_name -> kontor.licensing.v1.GuestSeat
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_kontor_licensing_v1_events_proto_init() }
@@ -957,14 +1330,17 @@ func file_kontor_licensing_v1_events_proto_init() {
 		return
 	}
 	file_kontor_licensing_v1_contract_proto_init()
+	file_kontor_licensing_v1_guest_seat_service_proto_init()
 	file_kontor_licensing_v1_licence_proto_init()
+	file_kontor_licensing_v1_seat_proto_init()
+	file_kontor_licensing_v1_travel_seat_service_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kontor_licensing_v1_events_proto_rawDesc), len(file_kontor_licensing_v1_events_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   12,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -24,6 +24,71 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// How a seat counts.
+type SeatMode int32
+
+const (
+	// Never sent.
+	SeatMode_SEAT_MODE_UNSPECIFIED SeatMode = 0
+	// One of those that the licence allows.
+	SeatMode_SEAT_MODE_POOL SeatMode = 1
+	// Beyond what the licence allows, in a closing period for which the plan allows it.
+	SeatMode_SEAT_MODE_OVERDRAFT SeatMode = 2
+	// An invited guest's: for a time, only to read, beside those of the licence.
+	SeatMode_SEAT_MODE_GUEST SeatMode = 3
+	// Only to read, beside those of the licence, where the plan allows it.
+	SeatMode_SEAT_MODE_READING SeatMode = 4
+	// Out with a device that has no network; it counts.
+	SeatMode_SEAT_MODE_TRAVEL SeatMode = 5
+)
+
+// Enum value maps for SeatMode.
+var (
+	SeatMode_name = map[int32]string{
+		0: "SEAT_MODE_UNSPECIFIED",
+		1: "SEAT_MODE_POOL",
+		2: "SEAT_MODE_OVERDRAFT",
+		3: "SEAT_MODE_GUEST",
+		4: "SEAT_MODE_READING",
+		5: "SEAT_MODE_TRAVEL",
+	}
+	SeatMode_value = map[string]int32{
+		"SEAT_MODE_UNSPECIFIED": 0,
+		"SEAT_MODE_POOL":        1,
+		"SEAT_MODE_OVERDRAFT":   2,
+		"SEAT_MODE_GUEST":       3,
+		"SEAT_MODE_READING":     4,
+		"SEAT_MODE_TRAVEL":      5,
+	}
+)
+
+func (x SeatMode) Enum() *SeatMode {
+	p := new(SeatMode)
+	*p = x
+	return p
+}
+
+func (x SeatMode) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SeatMode) Descriptor() protoreflect.EnumDescriptor {
+	return file_kontor_licensing_v1_seat_proto_enumTypes[0].Descriptor()
+}
+
+func (SeatMode) Type() protoreflect.EnumType {
+	return &file_kontor_licensing_v1_seat_proto_enumTypes[0]
+}
+
+func (x SeatMode) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SeatMode.Descriptor instead.
+func (SeatMode) EnumDescriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_seat_proto_rawDescGZIP(), []int{0}
+}
+
 // The right of one live program session to work (J7).
 type Seat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -50,7 +115,16 @@ type Seat struct {
 	// When it was renewed last.
 	RenewTime *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=renew_time,json=renewTime,proto3" json:"renew_time,omitempty"`
 	// When its lease ends unless it is renewed (real time).
-	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// How it counts.
+	Mode SeatMode `protobuf:"varint,13,opt,name=mode,proto3,enum=kontor.licensing.v1.SeatMode" json:"mode,omitempty"`
+	// Where its holder works with it; the fields company, device_id and
+	// device_title are those of one of them.
+	Places []*SeatPlace `protobuf:"bytes,14,rep,name=places,proto3" json:"places,omitempty"`
+	// When the holder last worked, as far as the program told; else when it was renewed last.
+	ActiveTime *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=active_time,json=activeTime,proto3" json:"active_time,omitempty"`
+	// When it will be taken from its holder; unset unless somebody asked for that.
+	TakeTime      *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=take_time,json=takeTime,proto3" json:"take_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -169,11 +243,196 @@ func (x *Seat) GetExpireTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Seat) GetMode() SeatMode {
+	if x != nil {
+		return x.Mode
+	}
+	return SeatMode_SEAT_MODE_UNSPECIFIED
+}
+
+func (x *Seat) GetPlaces() []*SeatPlace {
+	if x != nil {
+		return x.Places
+	}
+	return nil
+}
+
+func (x *Seat) GetActiveTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ActiveTime
+	}
+	return nil
+}
+
+func (x *Seat) GetTakeTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.TakeTime
+	}
+	return nil
+}
+
+// A company that is worked in on a device. A holder works in several companies
+// with one seat, and where the plan counts people rather than devices, on
+// several devices.
+type SeatPlace struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscribers/S/companies/C`.
+	Company string `protobuf:"bytes,1,opt,name=company,proto3" json:"company,omitempty"`
+	// The device's own lasting id.
+	DeviceId string `protobuf:"bytes,2,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// What people call the device.
+	DeviceTitle string `protobuf:"bytes,3,opt,name=device_title,json=deviceTitle,proto3" json:"device_title,omitempty"`
+	// When it is over unless it is renewed (real time).
+	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SeatPlace) Reset() {
+	*x = SeatPlace{}
+	mi := &file_kontor_licensing_v1_seat_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SeatPlace) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SeatPlace) ProtoMessage() {}
+
+func (x *SeatPlace) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_seat_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SeatPlace.ProtoReflect.Descriptor instead.
+func (*SeatPlace) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_seat_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *SeatPlace) GetCompany() string {
+	if x != nil {
+		return x.Company
+	}
+	return ""
+}
+
+func (x *SeatPlace) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *SeatPlace) GetDeviceTitle() string {
+	if x != nil {
+		return x.DeviceTitle
+	}
+	return ""
+}
+
+func (x *SeatPlace) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
+// Somebody who asks a holder to give back the seat.
+type SeatPlea struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the plea; the same plea may be told twice.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// `accounts/A` that asks.
+	Account string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
+	// Full name of who asks, or the e-mail without one.
+	AccountTitle string `protobuf:"bytes,3,opt,name=account_title,json=accountTitle,proto3" json:"account_title,omitempty"`
+	// What they wrote.
+	Text string `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
+	// When they asked.
+	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SeatPlea) Reset() {
+	*x = SeatPlea{}
+	mi := &file_kontor_licensing_v1_seat_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SeatPlea) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SeatPlea) ProtoMessage() {}
+
+func (x *SeatPlea) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_seat_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SeatPlea.ProtoReflect.Descriptor instead.
+func (*SeatPlea) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_seat_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *SeatPlea) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SeatPlea) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+func (x *SeatPlea) GetAccountTitle() string {
+	if x != nil {
+		return x.AccountTitle
+	}
+	return ""
+}
+
+func (x *SeatPlea) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *SeatPlea) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
 var File_kontor_licensing_v1_seat_proto protoreflect.FileDescriptor
 
 const file_kontor_licensing_v1_seat_proto_rawDesc = "" +
 	"\n" +
-	"\x1ekontor/licensing/v1/seat.proto\x12\x13kontor.licensing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb6\x03\n" +
+	"\x1ekontor/licensing/v1/seat.proto\x12\x13kontor.licensing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x97\x05\n" +
 	"\x04Seat\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12#\n" +
@@ -192,7 +451,32 @@ const file_kontor_licensing_v1_seat_proto_rawDesc = "" +
 	"\n" +
 	"renew_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\trenewTime\x12;\n" +
 	"\vexpire_time\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTimeB\xd0\x01\n" +
+	"expireTime\x121\n" +
+	"\x04mode\x18\r \x01(\x0e2\x1d.kontor.licensing.v1.SeatModeR\x04mode\x126\n" +
+	"\x06places\x18\x0e \x03(\v2\x1e.kontor.licensing.v1.SeatPlaceR\x06places\x12;\n" +
+	"\vactive_time\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"activeTime\x127\n" +
+	"\ttake_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\btakeTime\"\xa2\x01\n" +
+	"\tSeatPlace\x12\x18\n" +
+	"\acompany\x18\x01 \x01(\tR\acompany\x12\x1b\n" +
+	"\tdevice_id\x18\x02 \x01(\tR\bdeviceId\x12!\n" +
+	"\fdevice_title\x18\x03 \x01(\tR\vdeviceTitle\x12;\n" +
+	"\vexpire_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\"\xaa\x01\n" +
+	"\bSeatPlea\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\aaccount\x18\x02 \x01(\tR\aaccount\x12#\n" +
+	"\raccount_title\x18\x03 \x01(\tR\faccountTitle\x12\x12\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\x12;\n" +
+	"\vcreate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime*\x94\x01\n" +
+	"\bSeatMode\x12\x19\n" +
+	"\x15SEAT_MODE_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eSEAT_MODE_POOL\x10\x01\x12\x17\n" +
+	"\x13SEAT_MODE_OVERDRAFT\x10\x02\x12\x13\n" +
+	"\x0fSEAT_MODE_GUEST\x10\x03\x12\x15\n" +
+	"\x11SEAT_MODE_READING\x10\x04\x12\x14\n" +
+	"\x10SEAT_MODE_TRAVEL\x10\x05B\xd0\x01\n" +
 	"\x17com.kontor.licensing.v1B\tSeatProtoP\x01Z<kontor.internal/proto/gen/go/kontor/licensing/v1;licensingv1\xa2\x02\x03KLX\xaa\x02\x13Kontor.Licensing.V1\xca\x02\x13Kontor\\Licensing\\V1\xe2\x02\x1fKontor\\Licensing\\V1\\GPBMetadata\xea\x02\x15Kontor::Licensing::V1b\x06proto3"
 
 var (
@@ -207,20 +491,30 @@ func file_kontor_licensing_v1_seat_proto_rawDescGZIP() []byte {
 	return file_kontor_licensing_v1_seat_proto_rawDescData
 }
 
-var file_kontor_licensing_v1_seat_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_kontor_licensing_v1_seat_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_kontor_licensing_v1_seat_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_kontor_licensing_v1_seat_proto_goTypes = []any{
-	(*Seat)(nil),                  // 0: kontor.licensing.v1.Seat
-	(*timestamppb.Timestamp)(nil), // 1: google.protobuf.Timestamp
+	(SeatMode)(0),                 // 0: kontor.licensing.v1.SeatMode
+	(*Seat)(nil),                  // 1: kontor.licensing.v1.Seat
+	(*SeatPlace)(nil),             // 2: kontor.licensing.v1.SeatPlace
+	(*SeatPlea)(nil),              // 3: kontor.licensing.v1.SeatPlea
+	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
 }
 var file_kontor_licensing_v1_seat_proto_depIdxs = []int32{
-	1, // 0: kontor.licensing.v1.Seat.create_time:type_name -> google.protobuf.Timestamp
-	1, // 1: kontor.licensing.v1.Seat.renew_time:type_name -> google.protobuf.Timestamp
-	1, // 2: kontor.licensing.v1.Seat.expire_time:type_name -> google.protobuf.Timestamp
-	3, // [3:3] is the sub-list for method output_type
-	3, // [3:3] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	4, // 0: kontor.licensing.v1.Seat.create_time:type_name -> google.protobuf.Timestamp
+	4, // 1: kontor.licensing.v1.Seat.renew_time:type_name -> google.protobuf.Timestamp
+	4, // 2: kontor.licensing.v1.Seat.expire_time:type_name -> google.protobuf.Timestamp
+	0, // 3: kontor.licensing.v1.Seat.mode:type_name -> kontor.licensing.v1.SeatMode
+	2, // 4: kontor.licensing.v1.Seat.places:type_name -> kontor.licensing.v1.SeatPlace
+	4, // 5: kontor.licensing.v1.Seat.active_time:type_name -> google.protobuf.Timestamp
+	4, // 6: kontor.licensing.v1.Seat.take_time:type_name -> google.protobuf.Timestamp
+	4, // 7: kontor.licensing.v1.SeatPlace.expire_time:type_name -> google.protobuf.Timestamp
+	4, // 8: kontor.licensing.v1.SeatPlea.create_time:type_name -> google.protobuf.Timestamp
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	9, // [9:9] is the sub-list for extension type_name
+	9, // [9:9] is the sub-list for extension extendee
+	0, // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_kontor_licensing_v1_seat_proto_init() }
@@ -233,13 +527,14 @@ func file_kontor_licensing_v1_seat_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kontor_licensing_v1_seat_proto_rawDesc), len(file_kontor_licensing_v1_seat_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   1,
+			NumEnums:      1,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_kontor_licensing_v1_seat_proto_goTypes,
 		DependencyIndexes: file_kontor_licensing_v1_seat_proto_depIdxs,
+		EnumInfos:         file_kontor_licensing_v1_seat_proto_enumTypes,
 		MessageInfos:      file_kontor_licensing_v1_seat_proto_msgTypes,
 	}.Build()
 	File_kontor_licensing_v1_seat_proto = out.File

@@ -13,6 +13,7 @@ import (
 	_ "google.golang.org/genproto/googleapis/api/annotations"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	_ "kontor.internal/proto/gen/go/kontor/auth/v1"
 	reflect "reflect"
 	sync "sync"
@@ -38,7 +39,14 @@ type ClaimSeatRequest struct {
 	// The device's own lasting id: two programs with different ids hold two seats.
 	DeviceId string `protobuf:"bytes,4,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
 	// What people call the device; shown to those who look for a free seat.
-	DeviceTitle   string `protobuf:"bytes,5,opt,name=device_title,json=deviceTitle,proto3" json:"device_title,omitempty"`
+	DeviceTitle string `protobuf:"bytes,5,opt,name=device_title,json=deviceTitle,proto3" json:"device_title,omitempty"`
+	// Only read, beside the seats of the licence: SEAT_READING_REFUSED unless the
+	// plan allows it or the caller is an invited guest.
+	ReadOnly bool `protobuf:"varint,6,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
+	// `subscribers/S/licences/L/seats/T` that the caller holds on another device,
+	// e.g. one that was left running: it ends there, and is claimed here in its
+	// place. SEAT_NOT_OWN for somebody else's; one that is over is passed over.
+	TakeBack      string `protobuf:"bytes,7,opt,name=take_back,json=takeBack,proto3" json:"take_back,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -104,6 +112,20 @@ func (x *ClaimSeatRequest) GetDeviceId() string {
 func (x *ClaimSeatRequest) GetDeviceTitle() string {
 	if x != nil {
 		return x.DeviceTitle
+	}
+	return ""
+}
+
+func (x *ClaimSeatRequest) GetReadOnly() bool {
+	if x != nil {
+		return x.ReadOnly
+	}
+	return false
+}
+
+func (x *ClaimSeatRequest) GetTakeBack() string {
+	if x != nil {
+		return x.TakeBack
 	}
 	return ""
 }
@@ -178,7 +200,11 @@ type RenewSeatRequest struct {
 	// `subscribers/S/licences/L/seats/T`.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The token got last.
-	Token         string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	Token string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	// The stamp got last; empty when the token came later.
+	Stamp string `protobuf:"bytes,3,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	// For how long the holder has not worked, in seconds.
+	IdleSeconds   int32 `protobuf:"varint,4,opt,name=idle_seconds,json=idleSeconds,proto3" json:"idle_seconds,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -225,6 +251,20 @@ func (x *RenewSeatRequest) GetToken() string {
 		return x.Token
 	}
 	return ""
+}
+
+func (x *RenewSeatRequest) GetStamp() string {
+	if x != nil {
+		return x.Stamp
+	}
+	return ""
+}
+
+func (x *RenewSeatRequest) GetIdleSeconds() int32 {
+	if x != nil {
+		return x.IdleSeconds
+	}
+	return 0
 }
 
 // The seat with its fresh lease.
@@ -291,6 +331,748 @@ func (x *RenewSeatResponse) GetLeaseSeconds() int32 {
 	return 0
 }
 
+// Seats of the caller to renew.
+type BatchRenewSeatsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscribers/S` whose seats they are.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// One for each seat.
+	Requests      []*RenewSeatRequest `protobuf:"bytes,2,rep,name=requests,proto3" json:"requests,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchRenewSeatsRequest) Reset() {
+	*x = BatchRenewSeatsRequest{}
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchRenewSeatsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchRenewSeatsRequest) ProtoMessage() {}
+
+func (x *BatchRenewSeatsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchRenewSeatsRequest.ProtoReflect.Descriptor instead.
+func (*BatchRenewSeatsRequest) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *BatchRenewSeatsRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *BatchRenewSeatsRequest) GetRequests() []*RenewSeatRequest {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+// What became of each, in the order of the requests.
+type BatchRenewSeatsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each request.
+	Renewals      []*SeatRenewal `protobuf:"bytes,1,rep,name=renewals,proto3" json:"renewals,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchRenewSeatsResponse) Reset() {
+	*x = BatchRenewSeatsResponse{}
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchRenewSeatsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchRenewSeatsResponse) ProtoMessage() {}
+
+func (x *BatchRenewSeatsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchRenewSeatsResponse.ProtoReflect.Descriptor instead.
+func (*BatchRenewSeatsResponse) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *BatchRenewSeatsResponse) GetRenewals() []*SeatRenewal {
+	if x != nil {
+		return x.Renewals
+	}
+	return nil
+}
+
+// What became of one renewal.
+type SeatRenewal struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscribers/S/licences/L/seats/T`.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Whether it is held on. If not, it is lost: claim another.
+	Held bool `protobuf:"varint,2,opt,name=held,proto3" json:"held,omitempty"`
+	// Proves the fresh lease to licensing, beside the token; never log it.
+	Stamp string `protobuf:"bytes,3,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	// A fresh token; empty while the last one still holds for a while.
+	Token string `protobuf:"bytes,4,opt,name=token,proto3" json:"token,omitempty"`
+	// When the lease ends (real time).
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// When it will be taken; unset unless somebody asked for that.
+	TakeTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=take_time,json=takeTime,proto3" json:"take_time,omitempty"`
+	// Who asks for it: pleas of the last minute.
+	Pleas         []*SeatPlea `protobuf:"bytes,7,rep,name=pleas,proto3" json:"pleas,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SeatRenewal) Reset() {
+	*x = SeatRenewal{}
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SeatRenewal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SeatRenewal) ProtoMessage() {}
+
+func (x *SeatRenewal) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SeatRenewal.ProtoReflect.Descriptor instead.
+func (*SeatRenewal) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *SeatRenewal) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SeatRenewal) GetHeld() bool {
+	if x != nil {
+		return x.Held
+	}
+	return false
+}
+
+func (x *SeatRenewal) GetStamp() string {
+	if x != nil {
+		return x.Stamp
+	}
+	return ""
+}
+
+func (x *SeatRenewal) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *SeatRenewal) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
+func (x *SeatRenewal) GetTakeTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.TakeTime
+	}
+	return nil
+}
+
+func (x *SeatRenewal) GetPleas() []*SeatPlea {
+	if x != nil {
+		return x.Pleas
+	}
+	return nil
+}
+
+// Renews seats over the stream. A message without renewals only begins it.
+type HoldSeatsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscribers/S`; only in the first message.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// Seats to renew, 100 at the most. Name and token are needed only the first
+	// time that the stream hears of a seat; later its number does.
+	Holds         []*SeatHold `protobuf:"bytes,2,rep,name=holds,proto3" json:"holds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HoldSeatsRequest) Reset() {
+	*x = HoldSeatsRequest{}
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HoldSeatsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HoldSeatsRequest) ProtoMessage() {}
+
+func (x *HoldSeatsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HoldSeatsRequest.ProtoReflect.Descriptor instead.
+func (*HoldSeatsRequest) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *HoldSeatsRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *HoldSeatsRequest) GetHolds() []*SeatHold {
+	if x != nil {
+		return x.Holds
+	}
+	return nil
+}
+
+// One seat on a stream.
+type SeatHold struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The stream's own number for the seat, chosen by the client, from 1; 1,000 seats at the most.
+	Number int32 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// The seat, the first time.
+	Seat *RenewSeatRequest `protobuf:"bytes,2,opt,name=seat,proto3" json:"seat,omitempty"`
+	// For how long the holder has not worked, in seconds.
+	IdleSeconds   int32 `protobuf:"varint,3,opt,name=idle_seconds,json=idleSeconds,proto3" json:"idle_seconds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SeatHold) Reset() {
+	*x = SeatHold{}
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SeatHold) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SeatHold) ProtoMessage() {}
+
+func (x *SeatHold) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SeatHold.ProtoReflect.Descriptor instead.
+func (*SeatHold) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *SeatHold) GetNumber() int32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *SeatHold) GetSeat() *RenewSeatRequest {
+	if x != nil {
+		return x.Seat
+	}
+	return nil
+}
+
+func (x *SeatHold) GetIdleSeconds() int32 {
+	if x != nil {
+		return x.IdleSeconds
+	}
+	return 0
+}
+
+// Answers and news.
+type HoldSeatsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether this answers a message; otherwise it is news.
+	Answer bool `protobuf:"varint,1,opt,name=answer,proto3" json:"answer,omitempty"`
+	// What became of each renewal, in the order of the message, or what is new of a seat.
+	Renewals []*SeatRenewal `protobuf:"bytes,2,rep,name=renewals,proto3" json:"renewals,omitempty"`
+	// The numbers that they are for.
+	Numbers       []int32 `protobuf:"varint,3,rep,packed,name=numbers,proto3" json:"numbers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HoldSeatsResponse) Reset() {
+	*x = HoldSeatsResponse{}
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HoldSeatsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HoldSeatsResponse) ProtoMessage() {}
+
+func (x *HoldSeatsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HoldSeatsResponse.ProtoReflect.Descriptor instead.
+func (*HoldSeatsResponse) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *HoldSeatsResponse) GetAnswer() bool {
+	if x != nil {
+		return x.Answer
+	}
+	return false
+}
+
+func (x *HoldSeatsResponse) GetRenewals() []*SeatRenewal {
+	if x != nil {
+		return x.Renewals
+	}
+	return nil
+}
+
+func (x *HoldSeatsResponse) GetNumbers() []int32 {
+	if x != nil {
+		return x.Numbers
+	}
+	return nil
+}
+
+// Who waits for what: as one would claim.
+type WaitForSeatRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscribers/S`.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// `subscribers/S/companies/C`; the caller must be allowed to open it.
+	Company string `protobuf:"bytes,2,opt,name=company,proto3" json:"company,omitempty"`
+	// Product that is to work.
+	Product string `protobuf:"bytes,3,opt,name=product,proto3" json:"product,omitempty"`
+	// The device's own lasting id.
+	DeviceId string `protobuf:"bytes,4,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	// What people call the device.
+	DeviceTitle   string `protobuf:"bytes,5,opt,name=device_title,json=deviceTitle,proto3" json:"device_title,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitForSeatRequest) Reset() {
+	*x = WaitForSeatRequest{}
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitForSeatRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitForSeatRequest) ProtoMessage() {}
+
+func (x *WaitForSeatRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitForSeatRequest.ProtoReflect.Descriptor instead.
+func (*WaitForSeatRequest) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *WaitForSeatRequest) GetParent() string {
+	if x != nil {
+		return x.Parent
+	}
+	return ""
+}
+
+func (x *WaitForSeatRequest) GetCompany() string {
+	if x != nil {
+		return x.Company
+	}
+	return ""
+}
+
+func (x *WaitForSeatRequest) GetProduct() string {
+	if x != nil {
+		return x.Product
+	}
+	return ""
+}
+
+func (x *WaitForSeatRequest) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *WaitForSeatRequest) GetDeviceTitle() string {
+	if x != nil {
+		return x.DeviceTitle
+	}
+	return ""
+}
+
+// Where one is in line.
+type WaitForSeatResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Place in line, from 1; 0 with an offer.
+	Position int32 `protobuf:"varint,1,opt,name=position,proto3" json:"position,omitempty"`
+	// Whether a seat is kept for the caller now: claim it. The stream ends.
+	Offered bool `protobuf:"varint,2,opt,name=offered,proto3" json:"offered,omitempty"`
+	// Until when it is kept.
+	OfferExpireTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=offer_expire_time,json=offerExpireTime,proto3" json:"offer_expire_time,omitempty"`
+	// When the next lease ends, if its holder is gone; unset with an offer.
+	NextExpireTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=next_expire_time,json=nextExpireTime,proto3" json:"next_expire_time,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *WaitForSeatResponse) Reset() {
+	*x = WaitForSeatResponse{}
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitForSeatResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitForSeatResponse) ProtoMessage() {}
+
+func (x *WaitForSeatResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitForSeatResponse.ProtoReflect.Descriptor instead.
+func (*WaitForSeatResponse) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *WaitForSeatResponse) GetPosition() int32 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *WaitForSeatResponse) GetOffered() bool {
+	if x != nil {
+		return x.Offered
+	}
+	return false
+}
+
+func (x *WaitForSeatResponse) GetOfferExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OfferExpireTime
+	}
+	return nil
+}
+
+func (x *WaitForSeatResponse) GetNextExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.NextExpireTime
+	}
+	return nil
+}
+
+// Hands over a seat that one holds.
+type TransferSeatRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscribers/S/licences/L/seats/T`.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The token got last.
+	Token string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
+	// `accounts/A` of the colleague: SEAT_PERSON_UNFIT unless they may work in the seat's company.
+	Account       string `protobuf:"bytes,3,opt,name=account,proto3" json:"account,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferSeatRequest) Reset() {
+	*x = TransferSeatRequest{}
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferSeatRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferSeatRequest) ProtoMessage() {}
+
+func (x *TransferSeatRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferSeatRequest.ProtoReflect.Descriptor instead.
+func (*TransferSeatRequest) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *TransferSeatRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TransferSeatRequest) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *TransferSeatRequest) GetAccount() string {
+	if x != nil {
+		return x.Account
+	}
+	return ""
+}
+
+// Until when it is kept.
+type TransferSeatResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Until when the colleague may claim it before others.
+	OfferExpireTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=offer_expire_time,json=offerExpireTime,proto3" json:"offer_expire_time,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *TransferSeatResponse) Reset() {
+	*x = TransferSeatResponse{}
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferSeatResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferSeatResponse) ProtoMessage() {}
+
+func (x *TransferSeatResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferSeatResponse.ProtoReflect.Descriptor instead.
+func (*TransferSeatResponse) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *TransferSeatResponse) GetOfferExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OfferExpireTime
+	}
+	return nil
+}
+
+// Asks for somebody's seat.
+type AskForSeatRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscribers/S/licences/L/seats/T`.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// What to tell them.
+	Text          string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AskForSeatRequest) Reset() {
+	*x = AskForSeatRequest{}
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AskForSeatRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AskForSeatRequest) ProtoMessage() {}
+
+func (x *AskForSeatRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AskForSeatRequest.ProtoReflect.Descriptor instead.
+func (*AskForSeatRequest) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *AskForSeatRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *AskForSeatRequest) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+// Nothing to say.
+type AskForSeatResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AskForSeatResponse) Reset() {
+	*x = AskForSeatResponse{}
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AskForSeatResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AskForSeatResponse) ProtoMessage() {}
+
+func (x *AskForSeatResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AskForSeatResponse.ProtoReflect.Descriptor instead.
+func (*AskForSeatResponse) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{15}
+}
+
 // Names a seat that one holds.
 type ReleaseSeatRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -304,7 +1086,7 @@ type ReleaseSeatRequest struct {
 
 func (x *ReleaseSeatRequest) Reset() {
 	*x = ReleaseSeatRequest{}
-	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[4]
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -316,7 +1098,7 @@ func (x *ReleaseSeatRequest) String() string {
 func (*ReleaseSeatRequest) ProtoMessage() {}
 
 func (x *ReleaseSeatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[4]
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -329,7 +1111,7 @@ func (x *ReleaseSeatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseSeatRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseSeatRequest) Descriptor() ([]byte, []int) {
-	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{4}
+	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ReleaseSeatRequest) GetName() string {
@@ -355,7 +1137,7 @@ type ReleaseSeatResponse struct {
 
 func (x *ReleaseSeatResponse) Reset() {
 	*x = ReleaseSeatResponse{}
-	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[5]
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -367,7 +1149,7 @@ func (x *ReleaseSeatResponse) String() string {
 func (*ReleaseSeatResponse) ProtoMessage() {}
 
 func (x *ReleaseSeatResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[5]
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -380,21 +1162,25 @@ func (x *ReleaseSeatResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseSeatResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseSeatResponse) Descriptor() ([]byte, []int) {
-	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{5}
+	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{17}
 }
 
 // Names somebody's seat.
 type TakeSeatRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// `subscribers/S/licences/L/seats/T`.
-	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// How long the holder has to save, in seconds; unset means 60, an hour at the most.
+	GraceSeconds *int32 `protobuf:"varint,2,opt,name=grace_seconds,json=graceSeconds,proto3,oneof" json:"grace_seconds,omitempty"`
+	// Why, for the record.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TakeSeatRequest) Reset() {
 	*x = TakeSeatRequest{}
-	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[6]
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -406,7 +1192,7 @@ func (x *TakeSeatRequest) String() string {
 func (*TakeSeatRequest) ProtoMessage() {}
 
 func (x *TakeSeatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[6]
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -419,7 +1205,7 @@ func (x *TakeSeatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeSeatRequest.ProtoReflect.Descriptor instead.
 func (*TakeSeatRequest) Descriptor() ([]byte, []int) {
-	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{6}
+	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TakeSeatRequest) GetName() string {
@@ -429,16 +1215,32 @@ func (x *TakeSeatRequest) GetName() string {
 	return ""
 }
 
-// Nothing to say.
+func (x *TakeSeatRequest) GetGraceSeconds() int32 {
+	if x != nil && x.GraceSeconds != nil {
+		return *x.GraceSeconds
+	}
+	return 0
+}
+
+func (x *TakeSeatRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// When it ends.
 type TakeSeatResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When the seat is free at the latest.
+	TakeTime      *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=take_time,json=takeTime,proto3" json:"take_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TakeSeatResponse) Reset() {
 	*x = TakeSeatResponse{}
-	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[7]
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -450,7 +1252,7 @@ func (x *TakeSeatResponse) String() string {
 func (*TakeSeatResponse) ProtoMessage() {}
 
 func (x *TakeSeatResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[7]
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -463,7 +1265,14 @@ func (x *TakeSeatResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TakeSeatResponse.ProtoReflect.Descriptor instead.
 func (*TakeSeatResponse) Descriptor() ([]byte, []int) {
-	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{7}
+	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *TakeSeatResponse) GetTakeTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.TakeTime
+	}
+	return nil
 }
 
 // A page of seats.
@@ -481,7 +1290,7 @@ type ListSeatsRequest struct {
 
 func (x *ListSeatsRequest) Reset() {
 	*x = ListSeatsRequest{}
-	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[8]
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -493,7 +1302,7 @@ func (x *ListSeatsRequest) String() string {
 func (*ListSeatsRequest) ProtoMessage() {}
 
 func (x *ListSeatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[8]
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -506,7 +1315,7 @@ func (x *ListSeatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSeatsRequest.ProtoReflect.Descriptor instead.
 func (*ListSeatsRequest) Descriptor() ([]byte, []int) {
-	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{8}
+	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListSeatsRequest) GetParent() string {
@@ -547,7 +1356,7 @@ type ListSeatsResponse struct {
 
 func (x *ListSeatsResponse) Reset() {
 	*x = ListSeatsResponse{}
-	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[9]
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -559,7 +1368,7 @@ func (x *ListSeatsResponse) String() string {
 func (*ListSeatsResponse) ProtoMessage() {}
 
 func (x *ListSeatsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[9]
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -572,7 +1381,7 @@ func (x *ListSeatsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListSeatsResponse.ProtoReflect.Descriptor instead.
 func (*ListSeatsResponse) Descriptor() ([]byte, []int) {
-	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{9}
+	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ListSeatsResponse) GetSeats() []*Seat {
@@ -603,18 +1412,20 @@ func (x *ListSeatsResponse) GetHeld() int32 {
 	return 0
 }
 
-// Names a licence.
+// Names a licence or a subscriber.
 type WatchSeatsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// `subscribers/S/licences/L`.
-	Parent        string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// `subscribers/S/licences/L` or `subscribers/S`.
+	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
+	// From the last message of an earlier stream; empty to begin.
+	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WatchSeatsRequest) Reset() {
 	*x = WatchSeatsRequest{}
-	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[10]
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -626,7 +1437,7 @@ func (x *WatchSeatsRequest) String() string {
 func (*WatchSeatsRequest) ProtoMessage() {}
 
 func (x *WatchSeatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[10]
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -639,7 +1450,7 @@ func (x *WatchSeatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSeatsRequest.ProtoReflect.Descriptor instead.
 func (*WatchSeatsRequest) Descriptor() ([]byte, []int) {
-	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{10}
+	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *WatchSeatsRequest) GetParent() string {
@@ -649,22 +1460,37 @@ func (x *WatchSeatsRequest) GetParent() string {
 	return ""
 }
 
-// The board.
+func (x *WatchSeatsRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+// The board, or what changed on it.
 type WatchSeatsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The seats that are held, by slot; 1,000 at the most.
+	// All seats by licence and slot, 1,000 at the most, if `whole`; otherwise those that came or changed.
 	Seats []*Seat `protobuf:"bytes,1,rep,name=seats,proto3" json:"seats,omitempty"`
-	// How many may be held at once now.
+	// How many may be held at once now, of all licences together.
 	Limit int32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
-	// How many are held now.
-	Held          int32 `protobuf:"varint,3,opt,name=held,proto3" json:"held,omitempty"`
+	// How many are held now that count.
+	Held int32 `protobuf:"varint,3,opt,name=held,proto3" json:"held,omitempty"`
+	// Whether `seats` are all there are: what was shown before is void.
+	Whole bool `protobuf:"varint,4,opt,name=whole,proto3" json:"whole,omitempty"`
+	// Names of seats that are held no longer.
+	Gone []string `protobuf:"bytes,5,rep,name=gone,proto3" json:"gone,omitempty"`
+	// Where one is; give it when the stream is begun again.
+	Cursor string `protobuf:"bytes,6,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// How many wait in line.
+	Waiting       int32 `protobuf:"varint,7,opt,name=waiting,proto3" json:"waiting,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WatchSeatsResponse) Reset() {
 	*x = WatchSeatsResponse{}
-	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[11]
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -676,7 +1502,7 @@ func (x *WatchSeatsResponse) String() string {
 func (*WatchSeatsResponse) ProtoMessage() {}
 
 func (x *WatchSeatsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[11]
+	mi := &file_kontor_licensing_v1_seat_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -689,7 +1515,7 @@ func (x *WatchSeatsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchSeatsResponse.ProtoReflect.Descriptor instead.
 func (*WatchSeatsResponse) Descriptor() ([]byte, []int) {
-	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{11}
+	return file_kontor_licensing_v1_seat_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *WatchSeatsResponse) GetSeats() []*Seat {
@@ -713,41 +1539,130 @@ func (x *WatchSeatsResponse) GetHeld() int32 {
 	return 0
 }
 
+func (x *WatchSeatsResponse) GetWhole() bool {
+	if x != nil {
+		return x.Whole
+	}
+	return false
+}
+
+func (x *WatchSeatsResponse) GetGone() []string {
+	if x != nil {
+		return x.Gone
+	}
+	return nil
+}
+
+func (x *WatchSeatsResponse) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+func (x *WatchSeatsResponse) GetWaiting() int32 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
 var File_kontor_licensing_v1_seat_service_proto protoreflect.FileDescriptor
 
 const file_kontor_licensing_v1_seat_service_proto_rawDesc = "" +
 	"\n" +
-	"&kontor/licensing/v1/seat_service.proto\x12\x13kontor.licensing.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19kontor/auth/v1/rule.proto\x1a\x1ekontor/licensing/v1/seat.proto\"\xd4\x01\n" +
+	"&kontor/licensing/v1/seat_service.proto\x12\x13kontor.licensing.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19kontor/auth/v1/rule.proto\x1a\x1ekontor/licensing/v1/seat.proto\"\x98\x02\n" +
 	"\x10ClaimSeatRequest\x12!\n" +
 	"\x06parent\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\x06parent\x12$\n" +
 	"\acompany\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\acompany\x12#\n" +
 	"\aproduct\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aproduct\x12&\n" +
 	"\tdevice_id\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\bdeviceId\x12*\n" +
-	"\fdevice_title\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18dR\vdeviceTitle\"}\n" +
+	"\fdevice_title\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18dR\vdeviceTitle\x12\x1b\n" +
+	"\tread_only\x18\x06 \x01(\bR\breadOnly\x12%\n" +
+	"\ttake_back\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\btakeBack\"}\n" +
 	"\x11ClaimSeatResponse\x12-\n" +
 	"\x04seat\x18\x01 \x01(\v2\x19.kontor.licensing.v1.SeatR\x04seat\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\tR\x05token\x12#\n" +
-	"\rlease_seconds\x18\x03 \x01(\x05R\fleaseSeconds\"T\n" +
+	"\rlease_seconds\x18\x03 \x01(\x05R\fleaseSeconds\"\xa0\x01\n" +
 	"\x10RenewSeatRequest\x12\x1e\n" +
 	"\x04name\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\x12 \n" +
 	"\x05token\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80 R\x05token\"}\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80 R\x05token\x12\x1e\n" +
+	"\x05stamp\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x05stamp\x12*\n" +
+	"\fidle_seconds\x18\x04 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\vidleSeconds\"}\n" +
 	"\x11RenewSeatResponse\x12-\n" +
 	"\x04seat\x18\x01 \x01(\v2\x19.kontor.licensing.v1.SeatR\x04seat\x12\x14\n" +
 	"\x05token\x18\x02 \x01(\tR\x05token\x12#\n" +
-	"\rlease_seconds\x18\x03 \x01(\x05R\fleaseSeconds\"V\n" +
+	"\rlease_seconds\x18\x03 \x01(\x05R\fleaseSeconds\"\x8a\x01\n" +
+	"\x16BatchRenewSeatsRequest\x12!\n" +
+	"\x06parent\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\x06parent\x12M\n" +
+	"\brequests\x18\x02 \x03(\v2%.kontor.licensing.v1.RenewSeatRequestB\n" +
+	"\xbaH\a\x92\x01\x04\b\x01\x10dR\brequests\"W\n" +
+	"\x17BatchRenewSeatsResponse\x12<\n" +
+	"\brenewals\x18\x01 \x03(\v2 .kontor.licensing.v1.SeatRenewalR\brenewals\"\x8c\x02\n" +
+	"\vSeatRenewal\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04held\x18\x02 \x01(\bR\x04held\x12\x14\n" +
+	"\x05stamp\x18\x03 \x01(\tR\x05stamp\x12\x14\n" +
+	"\x05token\x18\x04 \x01(\tR\x05token\x12;\n" +
+	"\vexpire_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\x127\n" +
+	"\ttake_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\btakeTime\x123\n" +
+	"\x05pleas\x18\a \x03(\v2\x1d.kontor.licensing.v1.SeatPleaR\x05pleas\"r\n" +
+	"\x10HoldSeatsRequest\x12\x1f\n" +
+	"\x06parent\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18dR\x06parent\x12=\n" +
+	"\x05holds\x18\x02 \x03(\v2\x1d.kontor.licensing.v1.SeatHoldB\b\xbaH\x05\x92\x01\x02\x10dR\x05holds\"\x95\x01\n" +
+	"\bSeatHold\x12\"\n" +
+	"\x06number\x18\x01 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x01R\x06number\x129\n" +
+	"\x04seat\x18\x02 \x01(\v2%.kontor.licensing.v1.RenewSeatRequestR\x04seat\x12*\n" +
+	"\fidle_seconds\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\vidleSeconds\"\x83\x01\n" +
+	"\x11HoldSeatsResponse\x12\x16\n" +
+	"\x06answer\x18\x01 \x01(\bR\x06answer\x12<\n" +
+	"\brenewals\x18\x02 \x03(\v2 .kontor.licensing.v1.SeatRenewalR\brenewals\x12\x18\n" +
+	"\anumbers\x18\x03 \x03(\x05R\anumbers\"\xd6\x01\n" +
+	"\x12WaitForSeatRequest\x12!\n" +
+	"\x06parent\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\x06parent\x12$\n" +
+	"\acompany\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\acompany\x12#\n" +
+	"\aproduct\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\aproduct\x12&\n" +
+	"\tdevice_id\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\bdeviceId\x12*\n" +
+	"\fdevice_title\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18dR\vdeviceTitle\"\xd9\x01\n" +
+	"\x13WaitForSeatResponse\x12\x1a\n" +
+	"\bposition\x18\x01 \x01(\x05R\bposition\x12\x18\n" +
+	"\aoffered\x18\x02 \x01(\bR\aoffered\x12F\n" +
+	"\x11offer_expire_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x0fofferExpireTime\x12D\n" +
+	"\x10next_expire_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x0enextExpireTime\"|\n" +
+	"\x13TransferSeatRequest\x12\x1e\n" +
+	"\x04name\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\x12 \n" +
+	"\x05token\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80 R\x05token\x12#\n" +
+	"\aaccount\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\aaccount\"^\n" +
+	"\x14TransferSeatResponse\x12F\n" +
+	"\x11offer_expire_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x0fofferExpireTime\"Q\n" +
+	"\x11AskForSeatRequest\x12\x1e\n" +
+	"\x04name\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\x12\x1c\n" +
+	"\x04text\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\x04text\"\x14\n" +
+	"\x12AskForSeatResponse\"V\n" +
 	"\x12ReleaseSeatRequest\x12\x1e\n" +
 	"\x04name\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\x12 \n" +
 	"\x05token\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80 R\x05token\"\x15\n" +
-	"\x13ReleaseSeatResponse\"1\n" +
+	"\x13ReleaseSeatResponse\"\x9b\x01\n" +
 	"\x0fTakeSeatRequest\x12\x1e\n" +
 	"\x04name\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\"\x12\n" +
-	"\x10TakeSeatResponse\"\x85\x01\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\x124\n" +
+	"\rgrace_seconds\x18\x02 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\x90\x1c(\x00H\x00R\fgraceSeconds\x88\x01\x01\x12 \n" +
+	"\x06reason\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xac\x02R\x06reasonB\x10\n" +
+	"\x0e_grace_seconds\"K\n" +
+	"\x10TakeSeatResponse\x127\n" +
+	"\ttake_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\btakeTime\"\x85\x01\n" +
 	"\x10ListSeatsRequest\x12\"\n" +
 	"\x06parent\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06parent\x12$\n" +
@@ -758,31 +1673,52 @@ const file_kontor_licensing_v1_seat_service_proto_rawDesc = "" +
 	"\x05seats\x18\x01 \x03(\v2\x19.kontor.licensing.v1.SeatR\x05seats\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x14\n" +
 	"\x05limit\x18\x03 \x01(\x05R\x05limit\x12\x12\n" +
-	"\x04held\x18\x04 \x01(\x05R\x04held\"7\n" +
+	"\x04held\x18\x04 \x01(\x05R\x04held\"Y\n" +
 	"\x11WatchSeatsRequest\x12\"\n" +
 	"\x06parent\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06parent\"o\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06parent\x12 \n" +
+	"\x06cursor\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xf4\x03R\x06cursor\"\xcb\x01\n" +
 	"\x12WatchSeatsResponse\x12/\n" +
 	"\x05seats\x18\x01 \x03(\v2\x19.kontor.licensing.v1.SeatR\x05seats\x12\x14\n" +
 	"\x05limit\x18\x02 \x01(\x05R\x05limit\x12\x12\n" +
-	"\x04held\x18\x03 \x01(\x05R\x04held2\xfb\a\n" +
+	"\x04held\x18\x03 \x01(\x05R\x04held\x12\x14\n" +
+	"\x05whole\x18\x04 \x01(\bR\x05whole\x12\x12\n" +
+	"\x04gone\x18\x05 \x03(\tR\x04gone\x12\x16\n" +
+	"\x06cursor\x18\x06 \x01(\tR\x06cursor\x12\x18\n" +
+	"\awaiting\x18\a \x01(\x05R\awaiting2\xd4\x0e\n" +
 	"\vSeatService\x12\x9d\x01\n" +
 	"\tClaimSeat\x12%.kontor.licensing.v1.ClaimSeatRequest\x1a&.kontor.licensing.v1.ClaimSeatResponse\"A\xca\xf3\x18\f*\n" +
 	"\b\n" +
 	"\x12\x06parent\x82\xd3\xe4\x93\x02+:\x01*\"&/v1/{parent=subscribers/*}/seats:claim\x12\xa6\x01\n" +
 	"\tRenewSeat\x12%.kontor.licensing.v1.RenewSeatRequest\x1a&.kontor.licensing.v1.RenewSeatResponse\"J\xca\xf3\x18\n" +
 	"*\b\b\n" +
-	"\x12\x04name\x82\xd3\xe4\x93\x026:\x01*\"1/v1/{name=subscribers/*/licences/*/seats/*}:renew\x12\xae\x01\n" +
+	"\x12\x04name\x82\xd3\xe4\x93\x026:\x01*\"1/v1/{name=subscribers/*/licences/*/seats/*}:renew\x12\xb4\x01\n" +
+	"\x0fBatchRenewSeats\x12+.kontor.licensing.v1.BatchRenewSeatsRequest\x1a,.kontor.licensing.v1.BatchRenewSeatsResponse\"F\xca\xf3\x18\f*\n" +
+	"\b\n" +
+	"\x12\x06parent\x82\xd3\xe4\x93\x020:\x01*\"+/v1/{parent=subscribers/*}/seats:batchRenew\x12p\n" +
+	"\tHoldSeats\x12%.kontor.licensing.v1.HoldSeatsRequest\x1a&.kontor.licensing.v1.HoldSeatsResponse\"\x10\xca\xf3\x18\f*\n" +
+	"\b\n" +
+	"\x12\x06parent(\x010\x01\x12\xa4\x01\n" +
+	"\vWaitForSeat\x12'.kontor.licensing.v1.WaitForSeatRequest\x1a(.kontor.licensing.v1.WaitForSeatResponse\"@\xca\xf3\x18\f*\n" +
+	"\b\n" +
+	"\x12\x06parent\x82\xd3\xe4\x93\x02*:\x01*\"%/v1/{parent=subscribers/*}/seats:wait0\x01\x12\xb2\x01\n" +
+	"\fTransferSeat\x12(.kontor.licensing.v1.TransferSeatRequest\x1a).kontor.licensing.v1.TransferSeatResponse\"M\xca\xf3\x18\n" +
+	"*\b\b\n" +
+	"\x12\x04name\x82\xd3\xe4\x93\x029:\x01*\"4/v1/{name=subscribers/*/licences/*/seats/*}:transfer\x12\xa7\x01\n" +
+	"\n" +
+	"AskForSeat\x12&.kontor.licensing.v1.AskForSeatRequest\x1a'.kontor.licensing.v1.AskForSeatResponse\"H\xca\xf3\x18\n" +
+	"*\b\b\n" +
+	"\x12\x04name\x82\xd3\xe4\x93\x024:\x01*\"//v1/{name=subscribers/*/licences/*/seats/*}:ask\x12\xae\x01\n" +
 	"\vReleaseSeat\x12'.kontor.licensing.v1.ReleaseSeatRequest\x1a(.kontor.licensing.v1.ReleaseSeatResponse\"L\xca\xf3\x18\n" +
 	"*\b\b\n" +
 	"\x12\x04name\x82\xd3\xe4\x93\x028:\x01*\"3/v1/{name=subscribers/*/licences/*/seats/*}:release\x12\xa2\x01\n" +
 	"\bTakeSeat\x12$.kontor.licensing.v1.TakeSeatRequest\x1a%.kontor.licensing.v1.TakeSeatResponse\"I\xca\xf3\x18\n" +
 	"*\b\b\f\x12\x04name\x82\xd3\xe4\x93\x025:\x01*\"0/v1/{name=subscribers/*/licences/*/seats/*}:take\x12\x9f\x01\n" +
 	"\tListSeats\x12%.kontor.licensing.v1.ListSeatsRequest\x1a&.kontor.licensing.v1.ListSeatsResponse\"C\xca\xf3\x18\f*\n" +
-	"\b\v\x12\x06parent\x82\xd3\xe4\x93\x02-\x12+/v1/{parent=subscribers/*/licences/*}/seats\x12\xaa\x01\n" +
+	"\b\v\x12\x06parent\x82\xd3\xe4\x93\x02-\x12+/v1/{parent=subscribers/*/licences/*}/seats\x12\xd4\x01\n" +
 	"\n" +
-	"WatchSeats\x12&.kontor.licensing.v1.WatchSeatsRequest\x1a'.kontor.licensing.v1.WatchSeatsResponse\"I\xca\xf3\x18\f*\n" +
-	"\b\v\x12\x06parent\x82\xd3\xe4\x93\x023\x121/v1/{parent=subscribers/*/licences/*}/seats:watch0\x01B\xd7\x01\n" +
+	"WatchSeats\x12&.kontor.licensing.v1.WatchSeatsRequest\x1a'.kontor.licensing.v1.WatchSeatsResponse\"s\xca\xf3\x18\f*\n" +
+	"\b\v\x12\x06parent\x82\xd3\xe4\x93\x02]Z(\x12&/v1/{parent=subscribers/*}/seats:watch\x121/v1/{parent=subscribers/*/licences/*}/seats:watch0\x01B\xd7\x01\n" +
 	"\x17com.kontor.licensing.v1B\x10SeatServiceProtoP\x01Z<kontor.internal/proto/gen/go/kontor/licensing/v1;licensingv1\xa2\x02\x03KLX\xaa\x02\x13Kontor.Licensing.V1\xca\x02\x13Kontor\\Licensing\\V1\xe2\x02\x1fKontor\\Licensing\\V1\\GPBMetadata\xea\x02\x15Kontor::Licensing::V1b\x06proto3"
 
 var (
@@ -797,44 +1733,80 @@ func file_kontor_licensing_v1_seat_service_proto_rawDescGZIP() []byte {
 	return file_kontor_licensing_v1_seat_service_proto_rawDescData
 }
 
-var file_kontor_licensing_v1_seat_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_kontor_licensing_v1_seat_service_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_kontor_licensing_v1_seat_service_proto_goTypes = []any{
-	(*ClaimSeatRequest)(nil),    // 0: kontor.licensing.v1.ClaimSeatRequest
-	(*ClaimSeatResponse)(nil),   // 1: kontor.licensing.v1.ClaimSeatResponse
-	(*RenewSeatRequest)(nil),    // 2: kontor.licensing.v1.RenewSeatRequest
-	(*RenewSeatResponse)(nil),   // 3: kontor.licensing.v1.RenewSeatResponse
-	(*ReleaseSeatRequest)(nil),  // 4: kontor.licensing.v1.ReleaseSeatRequest
-	(*ReleaseSeatResponse)(nil), // 5: kontor.licensing.v1.ReleaseSeatResponse
-	(*TakeSeatRequest)(nil),     // 6: kontor.licensing.v1.TakeSeatRequest
-	(*TakeSeatResponse)(nil),    // 7: kontor.licensing.v1.TakeSeatResponse
-	(*ListSeatsRequest)(nil),    // 8: kontor.licensing.v1.ListSeatsRequest
-	(*ListSeatsResponse)(nil),   // 9: kontor.licensing.v1.ListSeatsResponse
-	(*WatchSeatsRequest)(nil),   // 10: kontor.licensing.v1.WatchSeatsRequest
-	(*WatchSeatsResponse)(nil),  // 11: kontor.licensing.v1.WatchSeatsResponse
-	(*Seat)(nil),                // 12: kontor.licensing.v1.Seat
+	(*ClaimSeatRequest)(nil),        // 0: kontor.licensing.v1.ClaimSeatRequest
+	(*ClaimSeatResponse)(nil),       // 1: kontor.licensing.v1.ClaimSeatResponse
+	(*RenewSeatRequest)(nil),        // 2: kontor.licensing.v1.RenewSeatRequest
+	(*RenewSeatResponse)(nil),       // 3: kontor.licensing.v1.RenewSeatResponse
+	(*BatchRenewSeatsRequest)(nil),  // 4: kontor.licensing.v1.BatchRenewSeatsRequest
+	(*BatchRenewSeatsResponse)(nil), // 5: kontor.licensing.v1.BatchRenewSeatsResponse
+	(*SeatRenewal)(nil),             // 6: kontor.licensing.v1.SeatRenewal
+	(*HoldSeatsRequest)(nil),        // 7: kontor.licensing.v1.HoldSeatsRequest
+	(*SeatHold)(nil),                // 8: kontor.licensing.v1.SeatHold
+	(*HoldSeatsResponse)(nil),       // 9: kontor.licensing.v1.HoldSeatsResponse
+	(*WaitForSeatRequest)(nil),      // 10: kontor.licensing.v1.WaitForSeatRequest
+	(*WaitForSeatResponse)(nil),     // 11: kontor.licensing.v1.WaitForSeatResponse
+	(*TransferSeatRequest)(nil),     // 12: kontor.licensing.v1.TransferSeatRequest
+	(*TransferSeatResponse)(nil),    // 13: kontor.licensing.v1.TransferSeatResponse
+	(*AskForSeatRequest)(nil),       // 14: kontor.licensing.v1.AskForSeatRequest
+	(*AskForSeatResponse)(nil),      // 15: kontor.licensing.v1.AskForSeatResponse
+	(*ReleaseSeatRequest)(nil),      // 16: kontor.licensing.v1.ReleaseSeatRequest
+	(*ReleaseSeatResponse)(nil),     // 17: kontor.licensing.v1.ReleaseSeatResponse
+	(*TakeSeatRequest)(nil),         // 18: kontor.licensing.v1.TakeSeatRequest
+	(*TakeSeatResponse)(nil),        // 19: kontor.licensing.v1.TakeSeatResponse
+	(*ListSeatsRequest)(nil),        // 20: kontor.licensing.v1.ListSeatsRequest
+	(*ListSeatsResponse)(nil),       // 21: kontor.licensing.v1.ListSeatsResponse
+	(*WatchSeatsRequest)(nil),       // 22: kontor.licensing.v1.WatchSeatsRequest
+	(*WatchSeatsResponse)(nil),      // 23: kontor.licensing.v1.WatchSeatsResponse
+	(*Seat)(nil),                    // 24: kontor.licensing.v1.Seat
+	(*timestamppb.Timestamp)(nil),   // 25: google.protobuf.Timestamp
+	(*SeatPlea)(nil),                // 26: kontor.licensing.v1.SeatPlea
 }
 var file_kontor_licensing_v1_seat_service_proto_depIdxs = []int32{
-	12, // 0: kontor.licensing.v1.ClaimSeatResponse.seat:type_name -> kontor.licensing.v1.Seat
-	12, // 1: kontor.licensing.v1.RenewSeatResponse.seat:type_name -> kontor.licensing.v1.Seat
-	12, // 2: kontor.licensing.v1.ListSeatsResponse.seats:type_name -> kontor.licensing.v1.Seat
-	12, // 3: kontor.licensing.v1.WatchSeatsResponse.seats:type_name -> kontor.licensing.v1.Seat
-	0,  // 4: kontor.licensing.v1.SeatService.ClaimSeat:input_type -> kontor.licensing.v1.ClaimSeatRequest
-	2,  // 5: kontor.licensing.v1.SeatService.RenewSeat:input_type -> kontor.licensing.v1.RenewSeatRequest
-	4,  // 6: kontor.licensing.v1.SeatService.ReleaseSeat:input_type -> kontor.licensing.v1.ReleaseSeatRequest
-	6,  // 7: kontor.licensing.v1.SeatService.TakeSeat:input_type -> kontor.licensing.v1.TakeSeatRequest
-	8,  // 8: kontor.licensing.v1.SeatService.ListSeats:input_type -> kontor.licensing.v1.ListSeatsRequest
-	10, // 9: kontor.licensing.v1.SeatService.WatchSeats:input_type -> kontor.licensing.v1.WatchSeatsRequest
-	1,  // 10: kontor.licensing.v1.SeatService.ClaimSeat:output_type -> kontor.licensing.v1.ClaimSeatResponse
-	3,  // 11: kontor.licensing.v1.SeatService.RenewSeat:output_type -> kontor.licensing.v1.RenewSeatResponse
-	5,  // 12: kontor.licensing.v1.SeatService.ReleaseSeat:output_type -> kontor.licensing.v1.ReleaseSeatResponse
-	7,  // 13: kontor.licensing.v1.SeatService.TakeSeat:output_type -> kontor.licensing.v1.TakeSeatResponse
-	9,  // 14: kontor.licensing.v1.SeatService.ListSeats:output_type -> kontor.licensing.v1.ListSeatsResponse
-	11, // 15: kontor.licensing.v1.SeatService.WatchSeats:output_type -> kontor.licensing.v1.WatchSeatsResponse
-	10, // [10:16] is the sub-list for method output_type
-	4,  // [4:10] is the sub-list for method input_type
-	4,  // [4:4] is the sub-list for extension type_name
-	4,  // [4:4] is the sub-list for extension extendee
-	0,  // [0:4] is the sub-list for field type_name
+	24, // 0: kontor.licensing.v1.ClaimSeatResponse.seat:type_name -> kontor.licensing.v1.Seat
+	24, // 1: kontor.licensing.v1.RenewSeatResponse.seat:type_name -> kontor.licensing.v1.Seat
+	2,  // 2: kontor.licensing.v1.BatchRenewSeatsRequest.requests:type_name -> kontor.licensing.v1.RenewSeatRequest
+	6,  // 3: kontor.licensing.v1.BatchRenewSeatsResponse.renewals:type_name -> kontor.licensing.v1.SeatRenewal
+	25, // 4: kontor.licensing.v1.SeatRenewal.expire_time:type_name -> google.protobuf.Timestamp
+	25, // 5: kontor.licensing.v1.SeatRenewal.take_time:type_name -> google.protobuf.Timestamp
+	26, // 6: kontor.licensing.v1.SeatRenewal.pleas:type_name -> kontor.licensing.v1.SeatPlea
+	8,  // 7: kontor.licensing.v1.HoldSeatsRequest.holds:type_name -> kontor.licensing.v1.SeatHold
+	2,  // 8: kontor.licensing.v1.SeatHold.seat:type_name -> kontor.licensing.v1.RenewSeatRequest
+	6,  // 9: kontor.licensing.v1.HoldSeatsResponse.renewals:type_name -> kontor.licensing.v1.SeatRenewal
+	25, // 10: kontor.licensing.v1.WaitForSeatResponse.offer_expire_time:type_name -> google.protobuf.Timestamp
+	25, // 11: kontor.licensing.v1.WaitForSeatResponse.next_expire_time:type_name -> google.protobuf.Timestamp
+	25, // 12: kontor.licensing.v1.TransferSeatResponse.offer_expire_time:type_name -> google.protobuf.Timestamp
+	25, // 13: kontor.licensing.v1.TakeSeatResponse.take_time:type_name -> google.protobuf.Timestamp
+	24, // 14: kontor.licensing.v1.ListSeatsResponse.seats:type_name -> kontor.licensing.v1.Seat
+	24, // 15: kontor.licensing.v1.WatchSeatsResponse.seats:type_name -> kontor.licensing.v1.Seat
+	0,  // 16: kontor.licensing.v1.SeatService.ClaimSeat:input_type -> kontor.licensing.v1.ClaimSeatRequest
+	2,  // 17: kontor.licensing.v1.SeatService.RenewSeat:input_type -> kontor.licensing.v1.RenewSeatRequest
+	4,  // 18: kontor.licensing.v1.SeatService.BatchRenewSeats:input_type -> kontor.licensing.v1.BatchRenewSeatsRequest
+	7,  // 19: kontor.licensing.v1.SeatService.HoldSeats:input_type -> kontor.licensing.v1.HoldSeatsRequest
+	10, // 20: kontor.licensing.v1.SeatService.WaitForSeat:input_type -> kontor.licensing.v1.WaitForSeatRequest
+	12, // 21: kontor.licensing.v1.SeatService.TransferSeat:input_type -> kontor.licensing.v1.TransferSeatRequest
+	14, // 22: kontor.licensing.v1.SeatService.AskForSeat:input_type -> kontor.licensing.v1.AskForSeatRequest
+	16, // 23: kontor.licensing.v1.SeatService.ReleaseSeat:input_type -> kontor.licensing.v1.ReleaseSeatRequest
+	18, // 24: kontor.licensing.v1.SeatService.TakeSeat:input_type -> kontor.licensing.v1.TakeSeatRequest
+	20, // 25: kontor.licensing.v1.SeatService.ListSeats:input_type -> kontor.licensing.v1.ListSeatsRequest
+	22, // 26: kontor.licensing.v1.SeatService.WatchSeats:input_type -> kontor.licensing.v1.WatchSeatsRequest
+	1,  // 27: kontor.licensing.v1.SeatService.ClaimSeat:output_type -> kontor.licensing.v1.ClaimSeatResponse
+	3,  // 28: kontor.licensing.v1.SeatService.RenewSeat:output_type -> kontor.licensing.v1.RenewSeatResponse
+	5,  // 29: kontor.licensing.v1.SeatService.BatchRenewSeats:output_type -> kontor.licensing.v1.BatchRenewSeatsResponse
+	9,  // 30: kontor.licensing.v1.SeatService.HoldSeats:output_type -> kontor.licensing.v1.HoldSeatsResponse
+	11, // 31: kontor.licensing.v1.SeatService.WaitForSeat:output_type -> kontor.licensing.v1.WaitForSeatResponse
+	13, // 32: kontor.licensing.v1.SeatService.TransferSeat:output_type -> kontor.licensing.v1.TransferSeatResponse
+	15, // 33: kontor.licensing.v1.SeatService.AskForSeat:output_type -> kontor.licensing.v1.AskForSeatResponse
+	17, // 34: kontor.licensing.v1.SeatService.ReleaseSeat:output_type -> kontor.licensing.v1.ReleaseSeatResponse
+	19, // 35: kontor.licensing.v1.SeatService.TakeSeat:output_type -> kontor.licensing.v1.TakeSeatResponse
+	21, // 36: kontor.licensing.v1.SeatService.ListSeats:output_type -> kontor.licensing.v1.ListSeatsResponse
+	23, // 37: kontor.licensing.v1.SeatService.WatchSeats:output_type -> kontor.licensing.v1.WatchSeatsResponse
+	27, // [27:38] is the sub-list for method output_type
+	16, // [16:27] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_kontor_licensing_v1_seat_service_proto_init() }
@@ -843,13 +1815,14 @@ func file_kontor_licensing_v1_seat_service_proto_init() {
 		return
 	}
 	file_kontor_licensing_v1_seat_proto_init()
+	file_kontor_licensing_v1_seat_service_proto_msgTypes[18].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kontor_licensing_v1_seat_service_proto_rawDesc), len(file_kontor_licensing_v1_seat_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,12 +21,17 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	SeatService_ClaimSeat_FullMethodName   = "/kontor.licensing.v1.SeatService/ClaimSeat"
-	SeatService_RenewSeat_FullMethodName   = "/kontor.licensing.v1.SeatService/RenewSeat"
-	SeatService_ReleaseSeat_FullMethodName = "/kontor.licensing.v1.SeatService/ReleaseSeat"
-	SeatService_TakeSeat_FullMethodName    = "/kontor.licensing.v1.SeatService/TakeSeat"
-	SeatService_ListSeats_FullMethodName   = "/kontor.licensing.v1.SeatService/ListSeats"
-	SeatService_WatchSeats_FullMethodName  = "/kontor.licensing.v1.SeatService/WatchSeats"
+	SeatService_ClaimSeat_FullMethodName       = "/kontor.licensing.v1.SeatService/ClaimSeat"
+	SeatService_RenewSeat_FullMethodName       = "/kontor.licensing.v1.SeatService/RenewSeat"
+	SeatService_BatchRenewSeats_FullMethodName = "/kontor.licensing.v1.SeatService/BatchRenewSeats"
+	SeatService_HoldSeats_FullMethodName       = "/kontor.licensing.v1.SeatService/HoldSeats"
+	SeatService_WaitForSeat_FullMethodName     = "/kontor.licensing.v1.SeatService/WaitForSeat"
+	SeatService_TransferSeat_FullMethodName    = "/kontor.licensing.v1.SeatService/TransferSeat"
+	SeatService_AskForSeat_FullMethodName      = "/kontor.licensing.v1.SeatService/AskForSeat"
+	SeatService_ReleaseSeat_FullMethodName     = "/kontor.licensing.v1.SeatService/ReleaseSeat"
+	SeatService_TakeSeat_FullMethodName        = "/kontor.licensing.v1.SeatService/TakeSeat"
+	SeatService_ListSeats_FullMethodName       = "/kontor.licensing.v1.SeatService/ListSeats"
+	SeatService_WatchSeats_FullMethodName      = "/kontor.licensing.v1.SeatService/WatchSeats"
 )
 
 // SeatServiceClient is the client API for SeatService service.
@@ -36,25 +41,58 @@ const (
 // Who may work at the same time (J7). Any number of accounts may exist; of all
 // of them together at most as many hold a seat as the licence says.
 type SeatServiceClient interface {
-	// Takes a seat for a program session. The same account, device, product and
-	// company get the seat that they hold, with a fresh lease: repeating it takes
-	// no second one. SEATS_EXHAUSTED when all are held, naming the limit and the
-	// holders; SEATS_EXHAUSTED_IN_COMPANY for the limit of one company;
-	// SEATS_RECOVERING while the seats are counted anew after a loss of their
-	// store, with when to try again; RIGHT_REFUSED when the licence allows no work.
+	// Takes a seat for a program session. The same account, device and product
+	// have one seat, for every company that they work in: repeating it takes no
+	// second one. Where the plan counts people, all their devices have one.
+	// SEATS_EXHAUSTED when all are held, naming the limit, the holders, when the
+	// next is surely free, and what else can be done (`offers`);
+	// SEATS_EXHAUSTED_IN_COMPANY and SEATS_EXHAUSTED_FOR_PRODUCT for the limits of
+	// one company and of one product; SEATS_RECOVERING while the seats are counted
+	// anew after a loss of their store, with when to try again; RIGHT_REFUSED when
+	// the licence allows no work; SEAT_READING_REFUSED and SEAT_NOT_OWN as the
+	// fields say.
 	ClaimSeat(ctx context.Context, in *ClaimSeatRequest, opts ...grpc.CallOption) (*ClaimSeatResponse, error)
 	// Gives a seat that is held a fresh lease and token. Renew at a third of the
 	// lease. SEAT_LOST when it is held no longer: claim another.
 	RenewSeat(ctx context.Context, in *RenewSeatRequest, opts ...grpc.CallOption) (*RenewSeatResponse, error)
-	// Gives a seat back; it is free at once. Repeating it changes nothing.
+	// Gives fresh leases to many seats of the caller, 100 at the most: each answers
+	// for itself.
+	BatchRenewSeats(ctx context.Context, in *BatchRenewSeatsRequest, opts ...grpc.CallOption) (*BatchRenewSeatsResponse, error)
+	// Holds seats over one long stream. The first message names the subscriber;
+	// each message renews seats, and is answered once in its order. A stamp stands
+	// for the fresh lease; a token comes when a third of a lease has passed since
+	// the last one. Between the answers the stream tells what happens to the seats:
+	// who asks for them, when they will be taken, that they are lost. When the
+	// client closes its side, the stream's seats are given back at once; whatever
+	// else ends the stream leaves them until their leases end, so that another
+	// stream to any copy goes on with them. Over gRPC only.
+	HoldSeats(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[HoldSeatsRequest, HoldSeatsResponse], error)
+	// Waits in line for a seat, first come first served. Tells the place in line
+	// at once and whenever it changes, and in the end an offer: the seat is kept
+	// for the caller for 30 s, who claims it as usual. Who goes away keeps the
+	// place for 15 s, and may come back to any copy. SEATS_QUEUE_FULL when a
+	// thousand wait; otherwise refused as ClaimSeat is.
+	WaitForSeat(ctx context.Context, in *WaitForSeatRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WaitForSeatResponse], error)
+	// Hands the caller's seat over to a colleague: it is kept for them for two
+	// minutes, in which they claim it as usual; then it is free for all.
+	TransferSeat(ctx context.Context, in *TransferSeatRequest, opts ...grpc.CallOption) (*TransferSeatResponse, error)
+	// Asks a holder to give back the seat; they are told on their stream and at
+	// their next renewal. A caller's second plea for a seat replaces the first.
+	// SEAT_LOST when nobody holds it.
+	AskForSeat(ctx context.Context, in *AskForSeatRequest, opts ...grpc.CallOption) (*AskForSeatResponse, error)
+	// Gives a seat back; it is free at once. Of a seat that is used in several
+	// places only the one that the token is for. Repeating it changes nothing.
 	ReleaseSeat(ctx context.Context, in *ReleaseSeatRequest, opts ...grpc.CallOption) (*ReleaseSeatResponse, error)
-	// Takes a seat away from its holder; it is free at once, and the holder's
-	// database connections end. Repeating it changes nothing.
+	// Takes a seat away from its holder: who is told at once, and has the time of
+	// grace to save; then it is free, and the holder's database connections end.
+	// Asked again, the earlier of the times holds. Repeating it changes nothing.
 	TakeSeat(ctx context.Context, in *TakeSeatRequest, opts ...grpc.CallOption) (*TakeSeatResponse, error)
 	// Who holds the seats of a licence now, by slot.
 	ListSeats(ctx context.Context, in *ListSeatsRequest, opts ...grpc.CallOption) (*ListSeatsResponse, error)
-	// The live board: all seats first, then all of them again whenever something
-	// changed, but not more than twice a second.
+	// The live board of a licence, or of all licences of a subscriber: all seats
+	// first, then what changed, but not more than twice a second. Who gives the
+	// cursor of the last message gets all seats again only if something changed
+	// since.
 	WatchSeats(ctx context.Context, in *WatchSeatsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchSeatsResponse], error)
 }
 
@@ -80,6 +118,68 @@ func (c *seatServiceClient) RenewSeat(ctx context.Context, in *RenewSeatRequest,
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RenewSeatResponse)
 	err := c.cc.Invoke(ctx, SeatService_RenewSeat_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *seatServiceClient) BatchRenewSeats(ctx context.Context, in *BatchRenewSeatsRequest, opts ...grpc.CallOption) (*BatchRenewSeatsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(BatchRenewSeatsResponse)
+	err := c.cc.Invoke(ctx, SeatService_BatchRenewSeats_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *seatServiceClient) HoldSeats(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[HoldSeatsRequest, HoldSeatsResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &SeatService_ServiceDesc.Streams[0], SeatService_HoldSeats_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[HoldSeatsRequest, HoldSeatsResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SeatService_HoldSeatsClient = grpc.BidiStreamingClient[HoldSeatsRequest, HoldSeatsResponse]
+
+func (c *seatServiceClient) WaitForSeat(ctx context.Context, in *WaitForSeatRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WaitForSeatResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &SeatService_ServiceDesc.Streams[1], SeatService_WaitForSeat_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WaitForSeatRequest, WaitForSeatResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SeatService_WaitForSeatClient = grpc.ServerStreamingClient[WaitForSeatResponse]
+
+func (c *seatServiceClient) TransferSeat(ctx context.Context, in *TransferSeatRequest, opts ...grpc.CallOption) (*TransferSeatResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TransferSeatResponse)
+	err := c.cc.Invoke(ctx, SeatService_TransferSeat_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *seatServiceClient) AskForSeat(ctx context.Context, in *AskForSeatRequest, opts ...grpc.CallOption) (*AskForSeatResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AskForSeatResponse)
+	err := c.cc.Invoke(ctx, SeatService_AskForSeat_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +218,7 @@ func (c *seatServiceClient) ListSeats(ctx context.Context, in *ListSeatsRequest,
 
 func (c *seatServiceClient) WatchSeats(ctx context.Context, in *WatchSeatsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchSeatsResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &SeatService_ServiceDesc.Streams[0], SeatService_WatchSeats_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &SeatService_ServiceDesc.Streams[2], SeatService_WatchSeats_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -142,25 +242,58 @@ type SeatService_WatchSeatsClient = grpc.ServerStreamingClient[WatchSeatsRespons
 // Who may work at the same time (J7). Any number of accounts may exist; of all
 // of them together at most as many hold a seat as the licence says.
 type SeatServiceServer interface {
-	// Takes a seat for a program session. The same account, device, product and
-	// company get the seat that they hold, with a fresh lease: repeating it takes
-	// no second one. SEATS_EXHAUSTED when all are held, naming the limit and the
-	// holders; SEATS_EXHAUSTED_IN_COMPANY for the limit of one company;
-	// SEATS_RECOVERING while the seats are counted anew after a loss of their
-	// store, with when to try again; RIGHT_REFUSED when the licence allows no work.
+	// Takes a seat for a program session. The same account, device and product
+	// have one seat, for every company that they work in: repeating it takes no
+	// second one. Where the plan counts people, all their devices have one.
+	// SEATS_EXHAUSTED when all are held, naming the limit, the holders, when the
+	// next is surely free, and what else can be done (`offers`);
+	// SEATS_EXHAUSTED_IN_COMPANY and SEATS_EXHAUSTED_FOR_PRODUCT for the limits of
+	// one company and of one product; SEATS_RECOVERING while the seats are counted
+	// anew after a loss of their store, with when to try again; RIGHT_REFUSED when
+	// the licence allows no work; SEAT_READING_REFUSED and SEAT_NOT_OWN as the
+	// fields say.
 	ClaimSeat(context.Context, *ClaimSeatRequest) (*ClaimSeatResponse, error)
 	// Gives a seat that is held a fresh lease and token. Renew at a third of the
 	// lease. SEAT_LOST when it is held no longer: claim another.
 	RenewSeat(context.Context, *RenewSeatRequest) (*RenewSeatResponse, error)
-	// Gives a seat back; it is free at once. Repeating it changes nothing.
+	// Gives fresh leases to many seats of the caller, 100 at the most: each answers
+	// for itself.
+	BatchRenewSeats(context.Context, *BatchRenewSeatsRequest) (*BatchRenewSeatsResponse, error)
+	// Holds seats over one long stream. The first message names the subscriber;
+	// each message renews seats, and is answered once in its order. A stamp stands
+	// for the fresh lease; a token comes when a third of a lease has passed since
+	// the last one. Between the answers the stream tells what happens to the seats:
+	// who asks for them, when they will be taken, that they are lost. When the
+	// client closes its side, the stream's seats are given back at once; whatever
+	// else ends the stream leaves them until their leases end, so that another
+	// stream to any copy goes on with them. Over gRPC only.
+	HoldSeats(grpc.BidiStreamingServer[HoldSeatsRequest, HoldSeatsResponse]) error
+	// Waits in line for a seat, first come first served. Tells the place in line
+	// at once and whenever it changes, and in the end an offer: the seat is kept
+	// for the caller for 30 s, who claims it as usual. Who goes away keeps the
+	// place for 15 s, and may come back to any copy. SEATS_QUEUE_FULL when a
+	// thousand wait; otherwise refused as ClaimSeat is.
+	WaitForSeat(*WaitForSeatRequest, grpc.ServerStreamingServer[WaitForSeatResponse]) error
+	// Hands the caller's seat over to a colleague: it is kept for them for two
+	// minutes, in which they claim it as usual; then it is free for all.
+	TransferSeat(context.Context, *TransferSeatRequest) (*TransferSeatResponse, error)
+	// Asks a holder to give back the seat; they are told on their stream and at
+	// their next renewal. A caller's second plea for a seat replaces the first.
+	// SEAT_LOST when nobody holds it.
+	AskForSeat(context.Context, *AskForSeatRequest) (*AskForSeatResponse, error)
+	// Gives a seat back; it is free at once. Of a seat that is used in several
+	// places only the one that the token is for. Repeating it changes nothing.
 	ReleaseSeat(context.Context, *ReleaseSeatRequest) (*ReleaseSeatResponse, error)
-	// Takes a seat away from its holder; it is free at once, and the holder's
-	// database connections end. Repeating it changes nothing.
+	// Takes a seat away from its holder: who is told at once, and has the time of
+	// grace to save; then it is free, and the holder's database connections end.
+	// Asked again, the earlier of the times holds. Repeating it changes nothing.
 	TakeSeat(context.Context, *TakeSeatRequest) (*TakeSeatResponse, error)
 	// Who holds the seats of a licence now, by slot.
 	ListSeats(context.Context, *ListSeatsRequest) (*ListSeatsResponse, error)
-	// The live board: all seats first, then all of them again whenever something
-	// changed, but not more than twice a second.
+	// The live board of a licence, or of all licences of a subscriber: all seats
+	// first, then what changed, but not more than twice a second. Who gives the
+	// cursor of the last message gets all seats again only if something changed
+	// since.
 	WatchSeats(*WatchSeatsRequest, grpc.ServerStreamingServer[WatchSeatsResponse]) error
 	mustEmbedUnimplementedSeatServiceServer()
 }
@@ -177,6 +310,21 @@ func (UnimplementedSeatServiceServer) ClaimSeat(context.Context, *ClaimSeatReque
 }
 func (UnimplementedSeatServiceServer) RenewSeat(context.Context, *RenewSeatRequest) (*RenewSeatResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RenewSeat not implemented")
+}
+func (UnimplementedSeatServiceServer) BatchRenewSeats(context.Context, *BatchRenewSeatsRequest) (*BatchRenewSeatsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method BatchRenewSeats not implemented")
+}
+func (UnimplementedSeatServiceServer) HoldSeats(grpc.BidiStreamingServer[HoldSeatsRequest, HoldSeatsResponse]) error {
+	return status.Error(codes.Unimplemented, "method HoldSeats not implemented")
+}
+func (UnimplementedSeatServiceServer) WaitForSeat(*WaitForSeatRequest, grpc.ServerStreamingServer[WaitForSeatResponse]) error {
+	return status.Error(codes.Unimplemented, "method WaitForSeat not implemented")
+}
+func (UnimplementedSeatServiceServer) TransferSeat(context.Context, *TransferSeatRequest) (*TransferSeatResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TransferSeat not implemented")
+}
+func (UnimplementedSeatServiceServer) AskForSeat(context.Context, *AskForSeatRequest) (*AskForSeatResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AskForSeat not implemented")
 }
 func (UnimplementedSeatServiceServer) ReleaseSeat(context.Context, *ReleaseSeatRequest) (*ReleaseSeatResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReleaseSeat not implemented")
@@ -243,6 +391,78 @@ func _SeatService_RenewSeat_Handler(srv interface{}, ctx context.Context, dec fu
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(SeatServiceServer).RenewSeat(ctx, req.(*RenewSeatRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SeatService_BatchRenewSeats_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(BatchRenewSeatsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SeatServiceServer).BatchRenewSeats(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SeatService_BatchRenewSeats_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SeatServiceServer).BatchRenewSeats(ctx, req.(*BatchRenewSeatsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SeatService_HoldSeats_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(SeatServiceServer).HoldSeats(&grpc.GenericServerStream[HoldSeatsRequest, HoldSeatsResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SeatService_HoldSeatsServer = grpc.BidiStreamingServer[HoldSeatsRequest, HoldSeatsResponse]
+
+func _SeatService_WaitForSeat_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WaitForSeatRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(SeatServiceServer).WaitForSeat(m, &grpc.GenericServerStream[WaitForSeatRequest, WaitForSeatResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type SeatService_WaitForSeatServer = grpc.ServerStreamingServer[WaitForSeatResponse]
+
+func _SeatService_TransferSeat_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TransferSeatRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SeatServiceServer).TransferSeat(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SeatService_TransferSeat_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SeatServiceServer).TransferSeat(ctx, req.(*TransferSeatRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SeatService_AskForSeat_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AskForSeatRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SeatServiceServer).AskForSeat(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SeatService_AskForSeat_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SeatServiceServer).AskForSeat(ctx, req.(*AskForSeatRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -328,6 +548,18 @@ var SeatService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _SeatService_RenewSeat_Handler,
 		},
 		{
+			MethodName: "BatchRenewSeats",
+			Handler:    _SeatService_BatchRenewSeats_Handler,
+		},
+		{
+			MethodName: "TransferSeat",
+			Handler:    _SeatService_TransferSeat_Handler,
+		},
+		{
+			MethodName: "AskForSeat",
+			Handler:    _SeatService_AskForSeat_Handler,
+		},
+		{
 			MethodName: "ReleaseSeat",
 			Handler:    _SeatService_ReleaseSeat_Handler,
 		},
@@ -341,6 +573,17 @@ var SeatService_ServiceDesc = grpc.ServiceDesc{
 		},
 	},
 	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "HoldSeats",
+			Handler:       _SeatService_HoldSeats_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "WaitForSeat",
+			Handler:       _SeatService_WaitForSeat_Handler,
+			ServerStreams: true,
+		},
 		{
 			StreamName:    "WatchSeats",
 			Handler:       _SeatService_WatchSeats_Handler,

@@ -318,6 +318,98 @@ func (*GrantConnectionAccessResponse) Descriptor() ([]byte, []int) {
 	return file_kontor_tenancy_v1_access_service_proto_rawDescGZIP(), []int{4}
 }
 
+// Whose connection it is.
+type AddConnectionSubscriberRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `connections/X`.
+	Connection string `protobuf:"bytes,1,opt,name=connection,proto3" json:"connection,omitempty"`
+	// `subscribers/S`.
+	Subscriber    string `protobuf:"bytes,2,opt,name=subscriber,proto3" json:"subscriber,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddConnectionSubscriberRequest) Reset() {
+	*x = AddConnectionSubscriberRequest{}
+	mi := &file_kontor_tenancy_v1_access_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddConnectionSubscriberRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddConnectionSubscriberRequest) ProtoMessage() {}
+
+func (x *AddConnectionSubscriberRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_access_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddConnectionSubscriberRequest.ProtoReflect.Descriptor instead.
+func (*AddConnectionSubscriberRequest) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_access_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *AddConnectionSubscriberRequest) GetConnection() string {
+	if x != nil {
+		return x.Connection
+	}
+	return ""
+}
+
+func (x *AddConnectionSubscriberRequest) GetSubscriber() string {
+	if x != nil {
+		return x.Subscriber
+	}
+	return ""
+}
+
+// Nothing to say.
+type AddConnectionSubscriberResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddConnectionSubscriberResponse) Reset() {
+	*x = AddConnectionSubscriberResponse{}
+	mi := &file_kontor_tenancy_v1_access_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddConnectionSubscriberResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddConnectionSubscriberResponse) ProtoMessage() {}
+
+func (x *AddConnectionSubscriberResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_access_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddConnectionSubscriberResponse.ProtoReflect.Descriptor instead.
+func (*AddConnectionSubscriberResponse) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_access_service_proto_rawDescGZIP(), []int{6}
+}
+
 // Whose rights in which connection end.
 type RevokeConnectionAccessRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -331,7 +423,7 @@ type RevokeConnectionAccessRequest struct {
 
 func (x *RevokeConnectionAccessRequest) Reset() {
 	*x = RevokeConnectionAccessRequest{}
-	mi := &file_kontor_tenancy_v1_access_service_proto_msgTypes[5]
+	mi := &file_kontor_tenancy_v1_access_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -343,7 +435,7 @@ func (x *RevokeConnectionAccessRequest) String() string {
 func (*RevokeConnectionAccessRequest) ProtoMessage() {}
 
 func (x *RevokeConnectionAccessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_tenancy_v1_access_service_proto_msgTypes[5]
+	mi := &file_kontor_tenancy_v1_access_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -356,7 +448,7 @@ func (x *RevokeConnectionAccessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeConnectionAccessRequest.ProtoReflect.Descriptor instead.
 func (*RevokeConnectionAccessRequest) Descriptor() ([]byte, []int) {
-	return file_kontor_tenancy_v1_access_service_proto_rawDescGZIP(), []int{5}
+	return file_kontor_tenancy_v1_access_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RevokeConnectionAccessRequest) GetAccount() string {
@@ -382,7 +474,7 @@ type RevokeConnectionAccessResponse struct {
 
 func (x *RevokeConnectionAccessResponse) Reset() {
 	*x = RevokeConnectionAccessResponse{}
-	mi := &file_kontor_tenancy_v1_access_service_proto_msgTypes[6]
+	mi := &file_kontor_tenancy_v1_access_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -394,7 +486,7 @@ func (x *RevokeConnectionAccessResponse) String() string {
 func (*RevokeConnectionAccessResponse) ProtoMessage() {}
 
 func (x *RevokeConnectionAccessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_tenancy_v1_access_service_proto_msgTypes[6]
+	mi := &file_kontor_tenancy_v1_access_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -407,7 +499,7 @@ func (x *RevokeConnectionAccessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeConnectionAccessResponse.ProtoReflect.Descriptor instead.
 func (*RevokeConnectionAccessResponse) Descriptor() ([]byte, []int) {
-	return file_kontor_tenancy_v1_access_service_proto_rawDescGZIP(), []int{6}
+	return file_kontor_tenancy_v1_access_service_proto_rawDescGZIP(), []int{8}
 }
 
 var File_kontor_tenancy_v1_access_service_proto protoreflect.FileDescriptor
@@ -433,13 +525,21 @@ const file_kontor_tenancy_v1_access_service_proto_rawDesc = "" +
 	"connection\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\n" +
 	"connection\x12F\n" +
 	"\vpermissions\x18\x03 \x03(\x0e2\x1a.kontor.auth.v1.PermissionB\b\xbaH\x05\x92\x01\x02\x102R\vpermissions\"\x1f\n" +
-	"\x1dGrantConnectionAccessResponse\"o\n" +
+	"\x1dGrantConnectionAccessResponse\"v\n" +
+	"\x1eAddConnectionSubscriberRequest\x12)\n" +
+	"\n" +
+	"connection\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\n" +
+	"connection\x12)\n" +
+	"\n" +
+	"subscriber\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\n" +
+	"subscriber\"!\n" +
+	"\x1fAddConnectionSubscriberResponse\"o\n" +
 	"\x1dRevokeConnectionAccessRequest\x12#\n" +
 	"\aaccount\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\aaccount\x12)\n" +
 	"\n" +
 	"connection\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\n" +
 	"connection\" \n" +
-	"\x1eRevokeConnectionAccessResponse2\xe4\x03\n" +
+	"\x1eRevokeConnectionAccessResponse2\xf9\x04\n" +
 	"\rAccessService\x12\xb1\x01\n" +
 	"\rResolveAccess\x12'.kontor.tenancy.v1.ResolveAccessRequest\x1a(.kontor.tenancy.v1.ResolveAccessResponse\"M\xca\xf3\x18I\"G\n" +
 	"\bidentity\n" +
@@ -450,6 +550,9 @@ const file_kontor_tenancy_v1_access_service_proto_rawDesc = "" +
 	"\agateway\n" +
 	"\atenancy\x12\x8c\x01\n" +
 	"\x15GrantConnectionAccess\x12/.kontor.tenancy.v1.GrantConnectionAccessRequest\x1a0.kontor.tenancy.v1.GrantConnectionAccessResponse\"\x10\xca\xf3\x18\f\"\n" +
+	"\n" +
+	"\bexchange\x12\x92\x01\n" +
+	"\x17AddConnectionSubscriber\x121.kontor.tenancy.v1.AddConnectionSubscriberRequest\x1a2.kontor.tenancy.v1.AddConnectionSubscriberResponse\"\x10\xca\xf3\x18\f\"\n" +
 	"\n" +
 	"\bexchange\x12\x8f\x01\n" +
 	"\x16RevokeConnectionAccess\x120.kontor.tenancy.v1.RevokeConnectionAccessRequest\x1a1.kontor.tenancy.v1.RevokeConnectionAccessResponse\"\x10\xca\xf3\x18\f\"\n" +
@@ -469,30 +572,34 @@ func file_kontor_tenancy_v1_access_service_proto_rawDescGZIP() []byte {
 	return file_kontor_tenancy_v1_access_service_proto_rawDescData
 }
 
-var file_kontor_tenancy_v1_access_service_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_kontor_tenancy_v1_access_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_kontor_tenancy_v1_access_service_proto_goTypes = []any{
-	(*ResolveAccessRequest)(nil),           // 0: kontor.tenancy.v1.ResolveAccessRequest
-	(*ResolveAccessResponse)(nil),          // 1: kontor.tenancy.v1.ResolveAccessResponse
-	(*CompanyAccess)(nil),                  // 2: kontor.tenancy.v1.CompanyAccess
-	(*GrantConnectionAccessRequest)(nil),   // 3: kontor.tenancy.v1.GrantConnectionAccessRequest
-	(*GrantConnectionAccessResponse)(nil),  // 4: kontor.tenancy.v1.GrantConnectionAccessResponse
-	(*RevokeConnectionAccessRequest)(nil),  // 5: kontor.tenancy.v1.RevokeConnectionAccessRequest
-	(*RevokeConnectionAccessResponse)(nil), // 6: kontor.tenancy.v1.RevokeConnectionAccessResponse
-	(v1.Permission)(0),                     // 7: kontor.auth.v1.Permission
+	(*ResolveAccessRequest)(nil),            // 0: kontor.tenancy.v1.ResolveAccessRequest
+	(*ResolveAccessResponse)(nil),           // 1: kontor.tenancy.v1.ResolveAccessResponse
+	(*CompanyAccess)(nil),                   // 2: kontor.tenancy.v1.CompanyAccess
+	(*GrantConnectionAccessRequest)(nil),    // 3: kontor.tenancy.v1.GrantConnectionAccessRequest
+	(*GrantConnectionAccessResponse)(nil),   // 4: kontor.tenancy.v1.GrantConnectionAccessResponse
+	(*AddConnectionSubscriberRequest)(nil),  // 5: kontor.tenancy.v1.AddConnectionSubscriberRequest
+	(*AddConnectionSubscriberResponse)(nil), // 6: kontor.tenancy.v1.AddConnectionSubscriberResponse
+	(*RevokeConnectionAccessRequest)(nil),   // 7: kontor.tenancy.v1.RevokeConnectionAccessRequest
+	(*RevokeConnectionAccessResponse)(nil),  // 8: kontor.tenancy.v1.RevokeConnectionAccessResponse
+	(v1.Permission)(0),                      // 9: kontor.auth.v1.Permission
 }
 var file_kontor_tenancy_v1_access_service_proto_depIdxs = []int32{
-	7, // 0: kontor.tenancy.v1.ResolveAccessResponse.permissions:type_name -> kontor.auth.v1.Permission
+	9, // 0: kontor.tenancy.v1.ResolveAccessResponse.permissions:type_name -> kontor.auth.v1.Permission
 	2, // 1: kontor.tenancy.v1.ResolveAccessResponse.companies:type_name -> kontor.tenancy.v1.CompanyAccess
-	7, // 2: kontor.tenancy.v1.CompanyAccess.permissions:type_name -> kontor.auth.v1.Permission
-	7, // 3: kontor.tenancy.v1.GrantConnectionAccessRequest.permissions:type_name -> kontor.auth.v1.Permission
+	9, // 2: kontor.tenancy.v1.CompanyAccess.permissions:type_name -> kontor.auth.v1.Permission
+	9, // 3: kontor.tenancy.v1.GrantConnectionAccessRequest.permissions:type_name -> kontor.auth.v1.Permission
 	0, // 4: kontor.tenancy.v1.AccessService.ResolveAccess:input_type -> kontor.tenancy.v1.ResolveAccessRequest
 	3, // 5: kontor.tenancy.v1.AccessService.GrantConnectionAccess:input_type -> kontor.tenancy.v1.GrantConnectionAccessRequest
-	5, // 6: kontor.tenancy.v1.AccessService.RevokeConnectionAccess:input_type -> kontor.tenancy.v1.RevokeConnectionAccessRequest
-	1, // 7: kontor.tenancy.v1.AccessService.ResolveAccess:output_type -> kontor.tenancy.v1.ResolveAccessResponse
-	4, // 8: kontor.tenancy.v1.AccessService.GrantConnectionAccess:output_type -> kontor.tenancy.v1.GrantConnectionAccessResponse
-	6, // 9: kontor.tenancy.v1.AccessService.RevokeConnectionAccess:output_type -> kontor.tenancy.v1.RevokeConnectionAccessResponse
-	7, // [7:10] is the sub-list for method output_type
-	4, // [4:7] is the sub-list for method input_type
+	5, // 6: kontor.tenancy.v1.AccessService.AddConnectionSubscriber:input_type -> kontor.tenancy.v1.AddConnectionSubscriberRequest
+	7, // 7: kontor.tenancy.v1.AccessService.RevokeConnectionAccess:input_type -> kontor.tenancy.v1.RevokeConnectionAccessRequest
+	1, // 8: kontor.tenancy.v1.AccessService.ResolveAccess:output_type -> kontor.tenancy.v1.ResolveAccessResponse
+	4, // 9: kontor.tenancy.v1.AccessService.GrantConnectionAccess:output_type -> kontor.tenancy.v1.GrantConnectionAccessResponse
+	6, // 10: kontor.tenancy.v1.AccessService.AddConnectionSubscriber:output_type -> kontor.tenancy.v1.AddConnectionSubscriberResponse
+	8, // 11: kontor.tenancy.v1.AccessService.RevokeConnectionAccess:output_type -> kontor.tenancy.v1.RevokeConnectionAccessResponse
+	8, // [8:12] is the sub-list for method output_type
+	4, // [4:8] is the sub-list for method input_type
 	4, // [4:4] is the sub-list for extension type_name
 	4, // [4:4] is the sub-list for extension extendee
 	0, // [0:4] is the sub-list for field type_name
@@ -509,7 +616,7 @@ func file_kontor_tenancy_v1_access_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kontor_tenancy_v1_access_service_proto_rawDesc), len(file_kontor_tenancy_v1_access_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,9 +21,10 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AccessService_ResolveAccess_FullMethodName          = "/kontor.tenancy.v1.AccessService/ResolveAccess"
-	AccessService_GrantConnectionAccess_FullMethodName  = "/kontor.tenancy.v1.AccessService/GrantConnectionAccess"
-	AccessService_RevokeConnectionAccess_FullMethodName = "/kontor.tenancy.v1.AccessService/RevokeConnectionAccess"
+	AccessService_ResolveAccess_FullMethodName           = "/kontor.tenancy.v1.AccessService/ResolveAccess"
+	AccessService_GrantConnectionAccess_FullMethodName   = "/kontor.tenancy.v1.AccessService/GrantConnectionAccess"
+	AccessService_AddConnectionSubscriber_FullMethodName = "/kontor.tenancy.v1.AccessService/AddConnectionSubscriber"
+	AccessService_RevokeConnectionAccess_FullMethodName  = "/kontor.tenancy.v1.AccessService/RevokeConnectionAccess"
 )
 
 // AccessServiceClient is the client API for AccessService service.
@@ -38,6 +39,11 @@ type AccessServiceClient interface {
 	ResolveAccess(ctx context.Context, in *ResolveAccessRequest, opts ...grpc.CallOption) (*ResolveAccessResponse, error)
 	// Lets an account act in a connection. Repeating it changes nothing.
 	GrantConnectionAccess(ctx context.Context, in *GrantConnectionAccessRequest, opts ...grpc.CallOption) (*GrantConnectionAccessResponse, error)
+	// Makes a subscriber one of a connection's: whoever is a member with
+	// CONNECTIONS_MANAGE in the whole subscriber manages the connection and reads
+	// its documents, for as long as they are; with CONNECTIONS_READ and
+	// DOCUMENTS_READ they have these there. Repeating it changes nothing.
+	AddConnectionSubscriber(ctx context.Context, in *AddConnectionSubscriberRequest, opts ...grpc.CallOption) (*AddConnectionSubscriberResponse, error)
 	// Ends an account's rights in a connection. Repeating it changes nothing.
 	RevokeConnectionAccess(ctx context.Context, in *RevokeConnectionAccessRequest, opts ...grpc.CallOption) (*RevokeConnectionAccessResponse, error)
 }
@@ -70,6 +76,16 @@ func (c *accessServiceClient) GrantConnectionAccess(ctx context.Context, in *Gra
 	return out, nil
 }
 
+func (c *accessServiceClient) AddConnectionSubscriber(ctx context.Context, in *AddConnectionSubscriberRequest, opts ...grpc.CallOption) (*AddConnectionSubscriberResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AddConnectionSubscriberResponse)
+	err := c.cc.Invoke(ctx, AccessService_AddConnectionSubscriber_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *accessServiceClient) RevokeConnectionAccess(ctx context.Context, in *RevokeConnectionAccessRequest, opts ...grpc.CallOption) (*RevokeConnectionAccessResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RevokeConnectionAccessResponse)
@@ -92,6 +108,11 @@ type AccessServiceServer interface {
 	ResolveAccess(context.Context, *ResolveAccessRequest) (*ResolveAccessResponse, error)
 	// Lets an account act in a connection. Repeating it changes nothing.
 	GrantConnectionAccess(context.Context, *GrantConnectionAccessRequest) (*GrantConnectionAccessResponse, error)
+	// Makes a subscriber one of a connection's: whoever is a member with
+	// CONNECTIONS_MANAGE in the whole subscriber manages the connection and reads
+	// its documents, for as long as they are; with CONNECTIONS_READ and
+	// DOCUMENTS_READ they have these there. Repeating it changes nothing.
+	AddConnectionSubscriber(context.Context, *AddConnectionSubscriberRequest) (*AddConnectionSubscriberResponse, error)
 	// Ends an account's rights in a connection. Repeating it changes nothing.
 	RevokeConnectionAccess(context.Context, *RevokeConnectionAccessRequest) (*RevokeConnectionAccessResponse, error)
 	mustEmbedUnimplementedAccessServiceServer()
@@ -109,6 +130,9 @@ func (UnimplementedAccessServiceServer) ResolveAccess(context.Context, *ResolveA
 }
 func (UnimplementedAccessServiceServer) GrantConnectionAccess(context.Context, *GrantConnectionAccessRequest) (*GrantConnectionAccessResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GrantConnectionAccess not implemented")
+}
+func (UnimplementedAccessServiceServer) AddConnectionSubscriber(context.Context, *AddConnectionSubscriberRequest) (*AddConnectionSubscriberResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AddConnectionSubscriber not implemented")
 }
 func (UnimplementedAccessServiceServer) RevokeConnectionAccess(context.Context, *RevokeConnectionAccessRequest) (*RevokeConnectionAccessResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RevokeConnectionAccess not implemented")
@@ -170,6 +194,24 @@ func _AccessService_GrantConnectionAccess_Handler(srv interface{}, ctx context.C
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AccessService_AddConnectionSubscriber_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AddConnectionSubscriberRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AccessServiceServer).AddConnectionSubscriber(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AccessService_AddConnectionSubscriber_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AccessServiceServer).AddConnectionSubscriber(ctx, req.(*AddConnectionSubscriberRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AccessService_RevokeConnectionAccess_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RevokeConnectionAccessRequest)
 	if err := dec(in); err != nil {
@@ -202,6 +244,10 @@ var AccessService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GrantConnectionAccess",
 			Handler:    _AccessService_GrantConnectionAccess_Handler,
+		},
+		{
+			MethodName: "AddConnectionSubscriber",
+			Handler:    _AccessService_AddConnectionSubscriber_Handler,
 		},
 		{
 			MethodName: "RevokeConnectionAccess",

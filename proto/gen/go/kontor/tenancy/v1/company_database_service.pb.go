@@ -237,7 +237,7 @@ func (x *OpenForDumpRequest) GetTarget() string {
 // A login for reading.
 type OpenForDumpResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The login; 4 hours long.
+	// The login. Its expire time, in 4 hours, is when its connections end.
 	Login *DatabaseLogin `protobuf:"bytes,1,opt,name=login,proto3" json:"login,omitempty"`
 	// The data areas with the releases they are at.
 	DataAreas     []*DataArea `protobuf:"bytes,2,rep,name=data_areas,json=dataAreas,proto3" json:"data_areas,omitempty"`
@@ -289,6 +289,98 @@ func (x *OpenForDumpResponse) GetDataAreas() []*DataArea {
 	return nil
 }
 
+// Names a login that was lent.
+type CloseDumpRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscribers/S/companies/C` that it was lent for.
+	Company string `protobuf:"bytes,1,opt,name=company,proto3" json:"company,omitempty"`
+	// Its user.
+	User          string `protobuf:"bytes,2,opt,name=user,proto3" json:"user,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CloseDumpRequest) Reset() {
+	*x = CloseDumpRequest{}
+	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloseDumpRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloseDumpRequest) ProtoMessage() {}
+
+func (x *CloseDumpRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloseDumpRequest.ProtoReflect.Descriptor instead.
+func (*CloseDumpRequest) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_company_database_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *CloseDumpRequest) GetCompany() string {
+	if x != nil {
+		return x.Company
+	}
+	return ""
+}
+
+func (x *CloseDumpRequest) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+// Nothing to say.
+type CloseDumpResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CloseDumpResponse) Reset() {
+	*x = CloseDumpResponse{}
+	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CloseDumpResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CloseDumpResponse) ProtoMessage() {}
+
+func (x *CloseDumpResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CloseDumpResponse.ProtoReflect.Descriptor instead.
+func (*CloseDumpResponse) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_company_database_service_proto_rawDescGZIP(), []int{4}
+}
+
 // What to make.
 type CreateRestoreTargetRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -304,7 +396,7 @@ type CreateRestoreTargetRequest struct {
 
 func (x *CreateRestoreTargetRequest) Reset() {
 	*x = CreateRestoreTargetRequest{}
-	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[3]
+	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -316,7 +408,7 @@ func (x *CreateRestoreTargetRequest) String() string {
 func (*CreateRestoreTargetRequest) ProtoMessage() {}
 
 func (x *CreateRestoreTargetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[3]
+	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -329,7 +421,7 @@ func (x *CreateRestoreTargetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateRestoreTargetRequest.ProtoReflect.Descriptor instead.
 func (*CreateRestoreTargetRequest) Descriptor() ([]byte, []int) {
-	return file_kontor_tenancy_v1_company_database_service_proto_rawDescGZIP(), []int{3}
+	return file_kontor_tenancy_v1_company_database_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CreateRestoreTargetRequest) GetCompany() string {
@@ -366,7 +458,7 @@ type CreateRestoreTargetResponse struct {
 
 func (x *CreateRestoreTargetResponse) Reset() {
 	*x = CreateRestoreTargetResponse{}
-	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[4]
+	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -378,7 +470,7 @@ func (x *CreateRestoreTargetResponse) String() string {
 func (*CreateRestoreTargetResponse) ProtoMessage() {}
 
 func (x *CreateRestoreTargetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[4]
+	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -391,7 +483,7 @@ func (x *CreateRestoreTargetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateRestoreTargetResponse.ProtoReflect.Descriptor instead.
 func (*CreateRestoreTargetResponse) Descriptor() ([]byte, []int) {
-	return file_kontor_tenancy_v1_company_database_service_proto_rawDescGZIP(), []int{4}
+	return file_kontor_tenancy_v1_company_database_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *CreateRestoreTargetResponse) GetTarget() string {
@@ -419,7 +511,7 @@ type CommitRestoreTargetRequest struct {
 
 func (x *CommitRestoreTargetRequest) Reset() {
 	*x = CommitRestoreTargetRequest{}
-	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[5]
+	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -431,7 +523,7 @@ func (x *CommitRestoreTargetRequest) String() string {
 func (*CommitRestoreTargetRequest) ProtoMessage() {}
 
 func (x *CommitRestoreTargetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[5]
+	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -444,7 +536,7 @@ func (x *CommitRestoreTargetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitRestoreTargetRequest.ProtoReflect.Descriptor instead.
 func (*CommitRestoreTargetRequest) Descriptor() ([]byte, []int) {
-	return file_kontor_tenancy_v1_company_database_service_proto_rawDescGZIP(), []int{5}
+	return file_kontor_tenancy_v1_company_database_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CommitRestoreTargetRequest) GetTarget() string {
@@ -465,7 +557,7 @@ type CommitRestoreTargetResponse struct {
 
 func (x *CommitRestoreTargetResponse) Reset() {
 	*x = CommitRestoreTargetResponse{}
-	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[6]
+	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -477,7 +569,7 @@ func (x *CommitRestoreTargetResponse) String() string {
 func (*CommitRestoreTargetResponse) ProtoMessage() {}
 
 func (x *CommitRestoreTargetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[6]
+	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -490,7 +582,7 @@ func (x *CommitRestoreTargetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommitRestoreTargetResponse.ProtoReflect.Descriptor instead.
 func (*CommitRestoreTargetResponse) Descriptor() ([]byte, []int) {
-	return file_kontor_tenancy_v1_company_database_service_proto_rawDescGZIP(), []int{6}
+	return file_kontor_tenancy_v1_company_database_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CommitRestoreTargetResponse) GetCompany() *Company {
@@ -511,7 +603,7 @@ type DropRestoreTargetRequest struct {
 
 func (x *DropRestoreTargetRequest) Reset() {
 	*x = DropRestoreTargetRequest{}
-	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[7]
+	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -523,7 +615,7 @@ func (x *DropRestoreTargetRequest) String() string {
 func (*DropRestoreTargetRequest) ProtoMessage() {}
 
 func (x *DropRestoreTargetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[7]
+	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -536,7 +628,7 @@ func (x *DropRestoreTargetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropRestoreTargetRequest.ProtoReflect.Descriptor instead.
 func (*DropRestoreTargetRequest) Descriptor() ([]byte, []int) {
-	return file_kontor_tenancy_v1_company_database_service_proto_rawDescGZIP(), []int{7}
+	return file_kontor_tenancy_v1_company_database_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DropRestoreTargetRequest) GetTarget() string {
@@ -555,7 +647,7 @@ type DropRestoreTargetResponse struct {
 
 func (x *DropRestoreTargetResponse) Reset() {
 	*x = DropRestoreTargetResponse{}
-	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[8]
+	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -567,7 +659,7 @@ func (x *DropRestoreTargetResponse) String() string {
 func (*DropRestoreTargetResponse) ProtoMessage() {}
 
 func (x *DropRestoreTargetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[8]
+	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -580,7 +672,7 @@ func (x *DropRestoreTargetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropRestoreTargetResponse.ProtoReflect.Descriptor instead.
 func (*DropRestoreTargetResponse) Descriptor() ([]byte, []int) {
-	return file_kontor_tenancy_v1_company_database_service_proto_rawDescGZIP(), []int{8}
+	return file_kontor_tenancy_v1_company_database_service_proto_rawDescGZIP(), []int{10}
 }
 
 var File_kontor_tenancy_v1_company_database_service_proto protoreflect.FileDescriptor
@@ -604,7 +696,12 @@ const file_kontor_tenancy_v1_company_database_service_proto_rawDesc = "" +
 	"\x13OpenForDumpResponse\x126\n" +
 	"\x05login\x18\x01 \x01(\v2 .kontor.tenancy.v1.DatabaseLoginR\x05login\x12:\n" +
 	"\n" +
-	"data_areas\x18\x02 \x03(\v2\x1b.kontor.tenancy.v1.DataAreaR\tdataAreas\"\x9f\x01\n" +
+	"data_areas\x18\x02 \x03(\v2\x1b.kontor.tenancy.v1.DataAreaR\tdataAreas\"W\n" +
+	"\x10CloseDumpRequest\x12$\n" +
+	"\acompany\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\acompany\x12\x1d\n" +
+	"\x04user\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\x04user\"\x13\n" +
+	"\x11CloseDumpResponse\"\x9f\x01\n" +
 	"\x1aCreateRestoreTargetRequest\x12$\n" +
 	"\acompany\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\acompany\x12>\n" +
@@ -624,9 +721,12 @@ const file_kontor_tenancy_v1_company_database_service_proto_rawDesc = "" +
 	"\vRestoreMode\x12\x1c\n" +
 	"\x18RESTORE_MODE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13RESTORE_MODE_BESIDE\x10\x01\x12\x19\n" +
-	"\x15RESTORE_MODE_IN_PLACE\x10\x022\x94\x04\n" +
+	"\x15RESTORE_MODE_IN_PLACE\x10\x022\xfc\x04\n" +
 	"\x16CompanyDatabaseService\x12l\n" +
 	"\vOpenForDump\x12%.kontor.tenancy.v1.OpenForDumpRequest\x1a&.kontor.tenancy.v1.OpenForDumpResponse\"\x0e\xca\xf3\x18\n" +
+	"\"\b\n" +
+	"\x06backup\x12f\n" +
+	"\tCloseDump\x12#.kontor.tenancy.v1.CloseDumpRequest\x1a$.kontor.tenancy.v1.CloseDumpResponse\"\x0e\xca\xf3\x18\n" +
 	"\"\b\n" +
 	"\x06backup\x12\x84\x01\n" +
 	"\x13CreateRestoreTarget\x12-.kontor.tenancy.v1.CreateRestoreTargetRequest\x1a..kontor.tenancy.v1.CreateRestoreTargetResponse\"\x0e\xca\xf3\x18\n" +
@@ -653,39 +753,43 @@ func file_kontor_tenancy_v1_company_database_service_proto_rawDescGZIP() []byte 
 }
 
 var file_kontor_tenancy_v1_company_database_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_kontor_tenancy_v1_company_database_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_kontor_tenancy_v1_company_database_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_kontor_tenancy_v1_company_database_service_proto_goTypes = []any{
 	(RestoreMode)(0),                    // 0: kontor.tenancy.v1.RestoreMode
 	(*DatabaseLogin)(nil),               // 1: kontor.tenancy.v1.DatabaseLogin
 	(*OpenForDumpRequest)(nil),          // 2: kontor.tenancy.v1.OpenForDumpRequest
 	(*OpenForDumpResponse)(nil),         // 3: kontor.tenancy.v1.OpenForDumpResponse
-	(*CreateRestoreTargetRequest)(nil),  // 4: kontor.tenancy.v1.CreateRestoreTargetRequest
-	(*CreateRestoreTargetResponse)(nil), // 5: kontor.tenancy.v1.CreateRestoreTargetResponse
-	(*CommitRestoreTargetRequest)(nil),  // 6: kontor.tenancy.v1.CommitRestoreTargetRequest
-	(*CommitRestoreTargetResponse)(nil), // 7: kontor.tenancy.v1.CommitRestoreTargetResponse
-	(*DropRestoreTargetRequest)(nil),    // 8: kontor.tenancy.v1.DropRestoreTargetRequest
-	(*DropRestoreTargetResponse)(nil),   // 9: kontor.tenancy.v1.DropRestoreTargetResponse
-	(*timestamppb.Timestamp)(nil),       // 10: google.protobuf.Timestamp
-	(*DataArea)(nil),                    // 11: kontor.tenancy.v1.DataArea
-	(*Company)(nil),                     // 12: kontor.tenancy.v1.Company
+	(*CloseDumpRequest)(nil),            // 4: kontor.tenancy.v1.CloseDumpRequest
+	(*CloseDumpResponse)(nil),           // 5: kontor.tenancy.v1.CloseDumpResponse
+	(*CreateRestoreTargetRequest)(nil),  // 6: kontor.tenancy.v1.CreateRestoreTargetRequest
+	(*CreateRestoreTargetResponse)(nil), // 7: kontor.tenancy.v1.CreateRestoreTargetResponse
+	(*CommitRestoreTargetRequest)(nil),  // 8: kontor.tenancy.v1.CommitRestoreTargetRequest
+	(*CommitRestoreTargetResponse)(nil), // 9: kontor.tenancy.v1.CommitRestoreTargetResponse
+	(*DropRestoreTargetRequest)(nil),    // 10: kontor.tenancy.v1.DropRestoreTargetRequest
+	(*DropRestoreTargetResponse)(nil),   // 11: kontor.tenancy.v1.DropRestoreTargetResponse
+	(*timestamppb.Timestamp)(nil),       // 12: google.protobuf.Timestamp
+	(*DataArea)(nil),                    // 13: kontor.tenancy.v1.DataArea
+	(*Company)(nil),                     // 14: kontor.tenancy.v1.Company
 }
 var file_kontor_tenancy_v1_company_database_service_proto_depIdxs = []int32{
-	10, // 0: kontor.tenancy.v1.DatabaseLogin.expire_time:type_name -> google.protobuf.Timestamp
+	12, // 0: kontor.tenancy.v1.DatabaseLogin.expire_time:type_name -> google.protobuf.Timestamp
 	1,  // 1: kontor.tenancy.v1.OpenForDumpResponse.login:type_name -> kontor.tenancy.v1.DatabaseLogin
-	11, // 2: kontor.tenancy.v1.OpenForDumpResponse.data_areas:type_name -> kontor.tenancy.v1.DataArea
+	13, // 2: kontor.tenancy.v1.OpenForDumpResponse.data_areas:type_name -> kontor.tenancy.v1.DataArea
 	0,  // 3: kontor.tenancy.v1.CreateRestoreTargetRequest.mode:type_name -> kontor.tenancy.v1.RestoreMode
 	1,  // 4: kontor.tenancy.v1.CreateRestoreTargetResponse.login:type_name -> kontor.tenancy.v1.DatabaseLogin
-	12, // 5: kontor.tenancy.v1.CommitRestoreTargetResponse.company:type_name -> kontor.tenancy.v1.Company
+	14, // 5: kontor.tenancy.v1.CommitRestoreTargetResponse.company:type_name -> kontor.tenancy.v1.Company
 	2,  // 6: kontor.tenancy.v1.CompanyDatabaseService.OpenForDump:input_type -> kontor.tenancy.v1.OpenForDumpRequest
-	4,  // 7: kontor.tenancy.v1.CompanyDatabaseService.CreateRestoreTarget:input_type -> kontor.tenancy.v1.CreateRestoreTargetRequest
-	6,  // 8: kontor.tenancy.v1.CompanyDatabaseService.CommitRestoreTarget:input_type -> kontor.tenancy.v1.CommitRestoreTargetRequest
-	8,  // 9: kontor.tenancy.v1.CompanyDatabaseService.DropRestoreTarget:input_type -> kontor.tenancy.v1.DropRestoreTargetRequest
-	3,  // 10: kontor.tenancy.v1.CompanyDatabaseService.OpenForDump:output_type -> kontor.tenancy.v1.OpenForDumpResponse
-	5,  // 11: kontor.tenancy.v1.CompanyDatabaseService.CreateRestoreTarget:output_type -> kontor.tenancy.v1.CreateRestoreTargetResponse
-	7,  // 12: kontor.tenancy.v1.CompanyDatabaseService.CommitRestoreTarget:output_type -> kontor.tenancy.v1.CommitRestoreTargetResponse
-	9,  // 13: kontor.tenancy.v1.CompanyDatabaseService.DropRestoreTarget:output_type -> kontor.tenancy.v1.DropRestoreTargetResponse
-	10, // [10:14] is the sub-list for method output_type
-	6,  // [6:10] is the sub-list for method input_type
+	4,  // 7: kontor.tenancy.v1.CompanyDatabaseService.CloseDump:input_type -> kontor.tenancy.v1.CloseDumpRequest
+	6,  // 8: kontor.tenancy.v1.CompanyDatabaseService.CreateRestoreTarget:input_type -> kontor.tenancy.v1.CreateRestoreTargetRequest
+	8,  // 9: kontor.tenancy.v1.CompanyDatabaseService.CommitRestoreTarget:input_type -> kontor.tenancy.v1.CommitRestoreTargetRequest
+	10, // 10: kontor.tenancy.v1.CompanyDatabaseService.DropRestoreTarget:input_type -> kontor.tenancy.v1.DropRestoreTargetRequest
+	3,  // 11: kontor.tenancy.v1.CompanyDatabaseService.OpenForDump:output_type -> kontor.tenancy.v1.OpenForDumpResponse
+	5,  // 12: kontor.tenancy.v1.CompanyDatabaseService.CloseDump:output_type -> kontor.tenancy.v1.CloseDumpResponse
+	7,  // 13: kontor.tenancy.v1.CompanyDatabaseService.CreateRestoreTarget:output_type -> kontor.tenancy.v1.CreateRestoreTargetResponse
+	9,  // 14: kontor.tenancy.v1.CompanyDatabaseService.CommitRestoreTarget:output_type -> kontor.tenancy.v1.CommitRestoreTargetResponse
+	11, // 15: kontor.tenancy.v1.CompanyDatabaseService.DropRestoreTarget:output_type -> kontor.tenancy.v1.DropRestoreTargetResponse
+	11, // [11:16] is the sub-list for method output_type
+	6,  // [6:11] is the sub-list for method input_type
 	6,  // [6:6] is the sub-list for extension type_name
 	6,  // [6:6] is the sub-list for extension extendee
 	0,  // [0:6] is the sub-list for field type_name
@@ -703,7 +807,7 @@ func file_kontor_tenancy_v1_company_database_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kontor_tenancy_v1_company_database_service_proto_rawDesc), len(file_kontor_tenancy_v1_company_database_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   9,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

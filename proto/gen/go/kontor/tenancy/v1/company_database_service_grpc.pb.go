@@ -22,6 +22,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	CompanyDatabaseService_OpenForDump_FullMethodName         = "/kontor.tenancy.v1.CompanyDatabaseService/OpenForDump"
+	CompanyDatabaseService_CloseDump_FullMethodName           = "/kontor.tenancy.v1.CompanyDatabaseService/CloseDump"
 	CompanyDatabaseService_CreateRestoreTarget_FullMethodName = "/kontor.tenancy.v1.CompanyDatabaseService/CreateRestoreTarget"
 	CompanyDatabaseService_CommitRestoreTarget_FullMethodName = "/kontor.tenancy.v1.CompanyDatabaseService/CommitRestoreTarget"
 	CompanyDatabaseService_DropRestoreTarget_FullMethodName   = "/kontor.tenancy.v1.CompanyDatabaseService/DropRestoreTarget"
@@ -33,9 +34,12 @@ const (
 //
 // Access to company databases for backup. Not reachable from outside.
 type CompanyDatabaseServiceClient interface {
-	// A login that may read all of one company's database, for a dump. It ends
-	// by itself at its expire time.
+	// A login that may read all of one company's database, for a dump. It lets in
+	// for five minutes; what came in ends at its expire time, or with CloseDump.
 	OpenForDump(ctx context.Context, in *OpenForDumpRequest, opts ...grpc.CallOption) (*OpenForDumpResponse, error)
+	// Gives back a login for a dump, and ends its connections. Repeating it changes
+	// nothing.
+	CloseDump(ctx context.Context, in *CloseDumpRequest, opts ...grpc.CallOption) (*CloseDumpResponse, error)
 	// Makes an empty database on the company's cluster to restore into, with a
 	// login that owns it. Repeated with the same key it answers the same database.
 	CreateRestoreTarget(ctx context.Context, in *CreateRestoreTargetRequest, opts ...grpc.CallOption) (*CreateRestoreTargetResponse, error)
@@ -60,6 +64,16 @@ func (c *companyDatabaseServiceClient) OpenForDump(ctx context.Context, in *Open
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(OpenForDumpResponse)
 	err := c.cc.Invoke(ctx, CompanyDatabaseService_OpenForDump_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *companyDatabaseServiceClient) CloseDump(ctx context.Context, in *CloseDumpRequest, opts ...grpc.CallOption) (*CloseDumpResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CloseDumpResponse)
+	err := c.cc.Invoke(ctx, CompanyDatabaseService_CloseDump_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -102,9 +116,12 @@ func (c *companyDatabaseServiceClient) DropRestoreTarget(ctx context.Context, in
 //
 // Access to company databases for backup. Not reachable from outside.
 type CompanyDatabaseServiceServer interface {
-	// A login that may read all of one company's database, for a dump. It ends
-	// by itself at its expire time.
+	// A login that may read all of one company's database, for a dump. It lets in
+	// for five minutes; what came in ends at its expire time, or with CloseDump.
 	OpenForDump(context.Context, *OpenForDumpRequest) (*OpenForDumpResponse, error)
+	// Gives back a login for a dump, and ends its connections. Repeating it changes
+	// nothing.
+	CloseDump(context.Context, *CloseDumpRequest) (*CloseDumpResponse, error)
 	// Makes an empty database on the company's cluster to restore into, with a
 	// login that owns it. Repeated with the same key it answers the same database.
 	CreateRestoreTarget(context.Context, *CreateRestoreTargetRequest) (*CreateRestoreTargetResponse, error)
@@ -127,6 +144,9 @@ type UnimplementedCompanyDatabaseServiceServer struct{}
 
 func (UnimplementedCompanyDatabaseServiceServer) OpenForDump(context.Context, *OpenForDumpRequest) (*OpenForDumpResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method OpenForDump not implemented")
+}
+func (UnimplementedCompanyDatabaseServiceServer) CloseDump(context.Context, *CloseDumpRequest) (*CloseDumpResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CloseDump not implemented")
 }
 func (UnimplementedCompanyDatabaseServiceServer) CreateRestoreTarget(context.Context, *CreateRestoreTargetRequest) (*CreateRestoreTargetResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateRestoreTarget not implemented")
@@ -173,6 +193,24 @@ func _CompanyDatabaseService_OpenForDump_Handler(srv interface{}, ctx context.Co
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(CompanyDatabaseServiceServer).OpenForDump(ctx, req.(*OpenForDumpRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CompanyDatabaseService_CloseDump_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CloseDumpRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CompanyDatabaseServiceServer).CloseDump(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CompanyDatabaseService_CloseDump_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CompanyDatabaseServiceServer).CloseDump(ctx, req.(*CloseDumpRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -241,6 +279,10 @@ var CompanyDatabaseService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "OpenForDump",
 			Handler:    _CompanyDatabaseService_OpenForDump_Handler,
+		},
+		{
+			MethodName: "CloseDump",
+			Handler:    _CompanyDatabaseService_CloseDump_Handler,
 		},
 		{
 			MethodName: "CreateRestoreTarget",
