@@ -94,10 +94,7 @@ func (b *seatBench) live(ctx context.Context) error {
 	if !strings.Contains(said.String(), "errors: 0,") {
 		return fmt.Errorf("redis-cli: %s", said.Bytes())
 	}
-	if err := quiet(ctx); err != nil { // The evidence goes to PostgreSQL, and what Redis kept of it ends.
-		return err
-	}
-	used, err := b.memory(ctx)
+	used, err := b.settled(ctx)
 	if err != nil {
 		return err
 	}
@@ -139,6 +136,29 @@ func send(out *bufio.Writer, command []string, with *strings.Replacer) {
 }
 
 func tail(name string) string { return name[strings.LastIndexByte(name, '/')+1:] }
+
+// settled is what all data in Redis takes once the evidence of the claims is in PostgreSQL and Redis has dropped it: when
+// it shrinks no more.
+func (b *seatBench) settled(ctx context.Context) (float64, error) {
+	const within, still = time.Minute, 0.001
+	over := time.NewTimer(within)
+	defer over.Stop()
+	tick := time.NewTicker(3 * time.Second)
+	defer tick.Stop()
+	used, err := b.memory(ctx)
+	for err == nil {
+		select {
+		case <-over.C:
+			return used, nil // What is not taken over by then counts.
+		case <-tick.C:
+		}
+		before := used
+		if used, err = b.memory(ctx); err == nil && used > before*(1-still) {
+			return used, nil
+		}
+	}
+	return 0, err
+}
 
 // memory is what all data in Redis takes, in bytes.
 func (b *seatBench) memory(ctx context.Context) (float64, error) {
