@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 )
@@ -96,7 +95,7 @@ func Check(file []byte, keys Keys, device string, now, lastSeen time.Time) (Seat
 		return s, ErrClock
 	case now.Add(skew).Before(s.Start):
 		return s, ErrEarly
-	case !now.Before(s.Expire):
+	case !now.Before(s.Expire), !lastSeen.Before(s.Expire):
 		return s, ErrOver
 	}
 	return s, nil
@@ -109,7 +108,7 @@ func Open(file []byte, keys Keys) (Seat, error) {
 		return Seat{}, err
 	}
 	key, known := keys[t.keyID]
-	if !known {
+	if !known || len(key) != ed25519.PublicKeySize {
 		return Seat{}, ErrUnknownKey
 	}
 	if !ed25519.Verify(key, []byte(t.signed), t.signature) {
@@ -146,37 +145,47 @@ func split(file []byte) (t token, err error) {
 	if first != Header || !ended || after != "" || len(parts) != 3 {
 		return t, ErrMalformed
 	}
-	strict := base64.RawURLEncoding.Strict()
-	head, err := strict.DecodeString(parts[0])
+	head, err := decode(parts[0])
 	if err != nil {
-		return t, ErrMalformed
+		return t, err
 	}
 	var h struct {
 		Algorithm string `json:"alg"`
 		KeyID     string `json:"kid"`
 		Type      string `json:"typ"`
 	}
-	if exactly(head, &h) != nil || h.Algorithm != "EdDSA" || h.Type != "kontor-travel-seat" || h.KeyID == "" {
+	if canonical(head, &h) != nil || h.Algorithm != "EdDSA" || h.Type != "kontor-travel-seat" || h.KeyID == "" {
 		return t, ErrMalformed
 	}
 	t = token{keyID: h.KeyID, signed: parts[0] + "." + parts[1]}
-	if t.payload, err = strict.DecodeString(parts[1]); err != nil {
-		return t, ErrMalformed
+	if t.payload, err = decode(parts[1]); err != nil {
+		return t, err
 	}
-	if t.signature, err = strict.DecodeString(parts[2]); err != nil || len(t.signature) != ed25519.SignatureSize {
+	if t.signature, err = decode(parts[2]); err != nil || len(t.signature) != ed25519.SignatureSize {
 		return t, ErrMalformed
 	}
 	return t, nil
 }
 
-// exactly reads one JSON object without unknown members and with nothing behind it.
-func exactly(raw []byte, into any) error {
+// decode reads base64url in its one spelling; Go's own reader passes over line ends.
+func decode(part string) ([]byte, error) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(part)
+	if err != nil || base64.RawURLEncoding.EncodeToString(raw) != part {
+		return nil, ErrMalformed
+	}
+	return raw, nil
+}
+
+// canonical reads a JSON object that is written as the format demands: just these members, in this order, each once, without
+// white space.
+func canonical[T any](raw []byte, into *T) error {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return err
+	if d.Decode(into) != nil {
+		return ErrMalformed
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+	again, err := json.Marshal(into)
+	if err != nil || !bytes.Equal(again, raw) {
 		return ErrMalformed
 	}
 	return nil
@@ -196,7 +205,8 @@ func (t token) seat() (Seat, error) {
 		Start   int64  `json:"nbf"`
 		Expire  int64  `json:"exp"`
 	}
-	if exactly(t.payload, &p) != nil || p.Issuer != "kontor-licensing" || p.Use != "travel-seat" || p.Device == "" || p.Expire <= p.Start {
+	if canonical(t.payload, &p) != nil || p.Issuer != "kontor-licensing" || p.Use != "travel-seat" || p.Expire <= p.Start ||
+		p.Name == "" || p.Account == "" || p.Company == "" || p.Product == "" || p.Device == "" || p.Slot < 1 {
 		return Seat{}, ErrMalformed
 	}
 	instant := func(seconds int64) time.Time { return time.Unix(seconds, 0).UTC() }

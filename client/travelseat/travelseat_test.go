@@ -57,6 +57,12 @@ func vectors() map[string]struct {
 		"unknown-member":   {sign(head, strings.Replace(payload, `"slot":3`, `"slot":3,"more":1`, 1)), travelseat.ErrMalformed},
 		"something-behind": {good + "more\n", travelseat.ErrMalformed},
 		"cut-off":          {good[:len(good)-20], travelseat.ErrMalformed},
+		"line-ends":        {strings.ReplaceAll(good, "\n", "\r\n"), travelseat.ErrMalformed},
+		"other-spelling":   {good[:len(good)-4] + "\r" + good[len(good)-4:], travelseat.ErrMalformed},
+		"twice":            {sign(head, strings.Replace(payload, `"slot":3`, `"slot":4,"slot":3`, 1)), travelseat.ErrMalformed},
+		"other-case":       {sign(head, strings.Replace(payload, `"slot"`, `"SLOT"`, 1)), travelseat.ErrMalformed},
+		"white-space":      {sign(head, payload+" "), travelseat.ErrMalformed},
+		"member-missing":   {sign(head, strings.Replace(payload, `"product":"books",`, "", 1)), travelseat.ErrMalformed},
 		"empty":            {"", travelseat.ErrMalformed},
 	}
 }
@@ -118,6 +124,19 @@ func TestAClockThatIsTurnedBackIsFound(t *testing.T) {
 		t.Errorf("a few minutes are nothing: %v", err)
 	}
 	if _, err := travelseat.Check(file, keys(t), "laptop-7", now, now.Add(time.Hour)); !errors.Is(err, travelseat.ErrClock) {
+		t.Error(err)
+	}
+}
+
+func TestASeatWhoseEndWasSeenStaysOver(t *testing.T) {
+	file, end := []byte(sign(head, payload)), time.Unix(1795259200, 0)
+	if _, err := travelseat.Check(file, keys(t), "laptop-7", end.Add(-9*time.Minute), end); !errors.Is(err, travelseat.ErrOver) {
+		t.Error(err)
+	}
+}
+
+func TestAKeyOfAnotherLengthIsNoKey(t *testing.T) {
+	if _, err := travelseat.Open([]byte(sign(head, payload)), travelseat.Keys{"vectors-1": []byte("short")}); !errors.Is(err, travelseat.ErrUnknownKey) {
 		t.Error(err)
 	}
 }

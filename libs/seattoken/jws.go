@@ -67,7 +67,7 @@ type signed struct {
 }
 
 func open(token string) (signed, error) {
-	if len(token) > maxBytes {
+	if len(token) > maxBytes || strings.ContainsAny(token, "\r\n") { // The decoder passes over line ends.
 		return signed{}, ErrInvalid
 	}
 	dot := strings.LastIndexByte(token, '.')

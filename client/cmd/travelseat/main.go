@@ -7,13 +7,17 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
+	"unicode"
 
 	"kontor.internal/client/travelseat"
 )
 
-const usage = `travelseat verify --keys FILE --device ID SEAT   says whether the seat is good on the device now
-travelseat show SEAT                             says what a file claims, without checking it
+const usage = `travelseat verify --keys FILE --device ID [--last-seen TIME] SEAT   says whether the seat is good on the device now
+travelseat show SEAT                                                says what a file claims, without checking it
+
+TIME is the latest instant that the device's clock showed, as 2026-11-19T14:53:20Z.
 
 The keys are a JSON Web Key Set, as licensing publishes it. Ends with 0 when the seat is good, 1 when it is not, 2 when it
 was called wrongly.
@@ -27,6 +31,11 @@ func run(args []string, now time.Time, out, complaints io.Writer) int {
 	flags.Usage = func() { fmt.Fprint(complaints, usage) }
 	keys := flags.String("keys", "", "file with the key set")
 	device := flags.String("device", "", "the device's id")
+	var seen time.Time
+	flags.Func("last-seen", "the latest instant that the clock showed", func(text string) (err error) {
+		seen, err = time.Parse(time.RFC3339, text)
+		return err
+	})
 	if len(args) == 0 || flags.Parse(args[1:]) != nil || flags.NArg() != 1 {
 		fmt.Fprint(complaints, usage)
 		return 2
@@ -41,7 +50,7 @@ func run(args []string, now time.Time, out, complaints io.Writer) int {
 	case args[0] == "show":
 		seat, err = travelseat.Show(file)
 	case args[0] == "verify" && *keys != "" && *device != "":
-		seat, err = verify(file, *keys, *device, now)
+		seat, err = verify(file, *keys, *device, now, seen)
 	default:
 		fmt.Fprint(complaints, usage)
 		return 2
@@ -56,7 +65,7 @@ func run(args []string, now time.Time, out, complaints io.Writer) int {
 	return 0
 }
 
-func verify(file []byte, keys, device string, now time.Time) (travelseat.Seat, error) {
+func verify(file []byte, keys, device string, now, seen time.Time) (travelseat.Seat, error) {
 	raw, err := readBounded(keys)
 	if err != nil {
 		return travelseat.Seat{}, err
@@ -65,7 +74,7 @@ func verify(file []byte, keys, device string, now time.Time) (travelseat.Seat, e
 	if err != nil {
 		return travelseat.Seat{}, err
 	}
-	return travelseat.Check(file, known, device, now, time.Time{})
+	return travelseat.Check(file, known, device, now, seen)
 }
 
 // readBounded reads a file that is not longer than one may be.
@@ -91,6 +100,14 @@ func tell(out io.Writer, s travelseat.Seat) {
 		{"good until", s.Expire.Format(time.RFC3339)},
 		{"key", s.KeyID},
 	} {
-		fmt.Fprintf(out, "%-10s  %s\n", line[0], line[1])
+		fmt.Fprintf(out, "%-10s  %s\n", line[0], strings.Map(printable, line[1]))
 	}
+}
+
+// printable keeps what a stranger wrote from steering a terminal.
+func printable(r rune) rune {
+	if unicode.IsPrint(r) {
+		return r
+	}
+	return '?'
 }

@@ -19,6 +19,7 @@ func TestItSaysWhetherASeatIsGood(t *testing.T) {
 		"one that is over":     {[]string{"verify", "--keys", vectors + "keys.json", "--device", "laptop-7", vectors + "over.seat"}, 1, "time is over"},
 		"one of another":       {[]string{"verify", "--keys", vectors + "keys.json", "--device", "desk", vectors + "good.seat"}, 1, "another device"},
 		"one that was changed": {[]string{"verify", "--keys", vectors + "keys.json", "--device", "laptop-7", vectors + "changed.seat"}, 1, "signature"},
+		"a clock turned back":  {[]string{"verify", "--keys", vectors + "keys.json", "--device", "laptop-7", "--last-seen", "2026-11-20T00:00:00Z", vectors + "good.seat"}, 1, "turned back"},
 		"shown unchecked":      {[]string{"show", vectors + "over.seat"}, 0, "laptop-7"},
 		"no device":            {[]string{"verify", "--keys", vectors + "keys.json", vectors + "good.seat"}, 2, "travelseat verify"},
 		"no file":              {[]string{"show", vectors + "none"}, 2, "no such file"},

@@ -51,6 +51,8 @@ func register(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnIn
 		of(licensingv1.NewKeyServiceClient, licensingv1.RegisterKeyServiceHandlerClient),
 		of(licensingv1.NewLicenceServiceClient, licensingv1.RegisterLicenceServiceHandlerClient),
 		of(licensingv1.NewSeatServiceClient, licensingv1.RegisterSeatServiceHandlerClient),
+		of(licensingv1.NewGuestSeatServiceClient, licensingv1.RegisterGuestSeatServiceHandlerClient),
+		of(licensingv1.NewTravelSeatServiceClient, licensingv1.RegisterTravelSeatServiceHandlerClient),
 
 		of(backupv1.NewSnapshotServiceClient, backupv1.RegisterSnapshotServiceHandlerClient),
 

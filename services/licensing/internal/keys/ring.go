@@ -44,6 +44,7 @@ type Ring struct {
 	windows []Window
 	private []jwk.Key
 	jwks    []byte
+	public  jwk.Set // the same keys; replaced, never changed
 }
 
 // Open reads the keys, makes the first one when there is none, and fails when they can't be opened.
@@ -86,13 +87,11 @@ func (r *Ring) JWKS() []byte {
 	return r.jwks
 }
 
-// Public is the public keys, for whoever checks tokens in this service.
+// Public is the public keys, for whoever checks tokens in this service. It is not to be changed.
 func (r *Ring) Public() (jwk.Set, error) {
-	set, err := jwk.Parse(r.JWKS())
-	if err != nil {
-		return nil, fmt.Errorf("keys: %w", err)
-	}
-	return set, nil
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.public, nil
 }
 
 // Refresh reads the keys and makes the one that is due.
@@ -127,7 +126,7 @@ func (r *Ring) Refresh(ctx context.Context) error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.windows, r.private, r.jwks = windowsOf(rows), private, jwks
+	r.windows, r.private, r.jwks, r.public = windowsOf(rows), private, jwks, set
 	return nil
 }
 

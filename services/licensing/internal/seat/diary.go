@@ -19,7 +19,9 @@ import (
 
 const (
 	// portion is how many entries of a log are taken over in one transaction.
-	portion = 200
+	portion = 500
+	// gathering is how long more is waited for after the first entry: many in one commit cost little more than one.
+	gathering = 10 * time.Millisecond
 	// listening bounds how long a wait for news is, and so a stop.
 	listening = 500 * time.Millisecond
 	// looking is the pause between two looks where waiting is not possible.
@@ -79,6 +81,9 @@ func (d *Diary) listen(ctx context.Context) error {
 		news, err := d.news(ctx, positions)
 		if err != nil {
 			return err
+		}
+		if len(news) > 0 {
+			pause(ctx, gathering)
 		}
 		for _, p := range news {
 			if positions[p], err = d.takeOver(ctx, p); err != nil {
@@ -201,18 +206,18 @@ func (d *Diary) some(ctx context.Context, tx pgx.Tx, partition int) (last string
 	if err != nil {
 		return "", 0, unavailable(err)
 	}
-	for _, message := range messages {
-		e, err := read(message)
-		if err != nil {
-			return "", 0, err
-		}
-		if err := keep(ctx, tx, int16(partition), e, d.deps.Clock.Now()); err != nil {
+	entries := make([]entry, len(messages))
+	for i, message := range messages {
+		if entries[i], err = read(message); err != nil {
 			return "", 0, err
 		}
 		last = message.ID
 	}
 	if len(messages) == 0 {
 		return last, 0, nil
+	}
+	if err := keep(ctx, tx, int16(partition), entries, d.deps.Clock.Now()); err != nil {
+		return "", 0, err
 	}
 	return last, len(messages), db.SetPosition(ctx, seatdb.SetPositionParams{Partition: int16(partition), Entry: last})
 }

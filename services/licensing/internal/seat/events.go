@@ -3,6 +3,7 @@ package seat
 import (
 	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/google/uuid"
@@ -71,34 +72,63 @@ func read(m redis.XMessage) (entry, error) {
 	return e, r.err
 }
 
-// keep writes an entry down, and what others are told of it.
-func keep(ctx context.Context, tx pgx.Tx, partition int16, e entry, now time.Time) error {
-	added, err := seatdb.New(tx).InsertEvent(ctx, seatdb.InsertEventParams{
-		Partition: partition, Entry: e.id, Kind: string(e.kind), Subscriber: e.pool.Subscriber, Licence: e.pool.Licence,
-		Seat: e.seat, Account: e.account, Company: e.company, Product: e.product, DeviceID: e.device, DeviceTitle: e.title,
-		Slot: e.slot, Generation: e.gen, SeatLimit: e.limit, Actor: e.actor, Address: e.address, Happened: e.at,
-		Mode: string(e.mode), Since: e.since,
+// keep writes entries down, in their order, and what others are told of those that were not there yet.
+func keep(ctx context.Context, tx pgx.Tx, partition int16, entries []entry, now time.Time) error {
+	rows := make([]seatdb.InsertEventsParams, len(entries))
+	for i, e := range entries {
+		rows[i] = seatdb.InsertEventsParams{
+			Partition: partition, Entry: e.id, Kind: string(e.kind), Subscriber: e.pool.Subscriber, Licence: e.pool.Licence,
+			Seat: e.seat, Account: e.account, Company: e.company, Product: e.product, DeviceID: e.device, DeviceTitle: e.title,
+			Slot: e.slot, Generation: e.gen, SeatLimit: e.limit, Actor: e.actor, Address: e.address, Happened: e.at,
+			Mode: string(e.mode), Since: e.since,
+		}
+	}
+	var (
+		failed []error
+		told   []events.Event
+	)
+	seatdb.New(tx).InsertEvents(ctx, rows).QueryRow(func(i int, _ string, err error) {
+		if errors.Is(err, pgx.ErrNoRows) {
+			return
+		}
+		if err != nil {
+			failed = append(failed, err)
+			return
+		}
+		if e, tells := entries[i].event(now); tells {
+			told = append(told, e)
+		}
 	})
-	if err != nil || added == 0 {
+	if err := errors.Join(failed...); err != nil {
 		return err
 	}
+	return events.AppendAll(ctx, tx, told...)
+}
+
+// event is what others are told of an entry, if they are. What happens to a seat is told in its order; who listens to ends
+// alone hears no gap, since only the beginning of a seat is told otherwise.
+func (e entry) event(now time.Time) (events.Event, bool) {
 	verb, payload := e.told()
 	if payload == nil {
-		return nil
+		return events.Event{}, false
 	}
 	who := caller.Caller{Service: "licensing", Address: e.address}
 	if e.actor != nil {
 		who.Account = licence.AccountName(*e.actor)
 	}
-	return events.Append(caller.With(ctx, who), tx, events.Event{
-		Subject: "kontor.licensing.seat." + verb, Aggregate: e.pool.aggregate(), Subscriber: licence.SubscriberName(e.pool.Subscriber),
-		Company: e.companyName(), Time: now, Payload: payload,
-	})
+	aggregate := e.pool.aggregate()
+	if e.seat != nil {
+		aggregate = e.name()
+	}
+	return events.Event{
+		Subject: "kontor.licensing.seat." + verb, Aggregate: aggregate, Subscriber: licence.SubscriberName(e.pool.Subscriber),
+		Company: e.companyName(), Time: now, Payload: payload, By: &who,
+	}, true
 }
 
 // keepGap writes down that what happened between two instants may be missing.
 func keepGap(ctx context.Context, tx pgx.Tx, partition int16, of Pool, id string, since, until, now time.Time) error {
-	return keep(ctx, tx, partition, entry{id: id, kind: gap, pool: of, at: until, since: &since, mode: InPool}, now)
+	return keep(ctx, tx, partition, []entry{{id: id, kind: gap, pool: of, at: until, since: &since, mode: InPool}}, now)
 }
 
 // told is what others are told of an entry: nothing of a holder who came back to a seat that they knew it to have.

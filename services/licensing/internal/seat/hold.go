@@ -116,12 +116,9 @@ func holding(s Seat, by By) []any {
 	}
 }
 
-// Release gives a seat back, or one of its places. Repeating it changes nothing.
+// Release gives a seat back, or one of its places. Repeating it changes nothing; a pool that rests is not woken by it.
 func (p *Pools) Release(ctx context.Context, of Pool, held Seat, by By) error {
-	if over, err := p.resting(ctx, of); over || err != nil {
-		return err
-	}
-	_, err := p.opened(ctx, of, func() (answer, error) { return p.f.call(ctx, "release", of.Licence, holding(held, by)...) })
+	_, err := p.told(ctx, of.Licence, func() (answer, error) { return p.f.call(ctx, "release", of.Licence, holding(held, by)...) })
 	return err
 }
 

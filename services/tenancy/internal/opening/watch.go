@@ -16,7 +16,7 @@ import (
 // belongs to one holding, so an event that comes late ends nobody else's.
 func (s *Sessions) SeatEvents() events.Consumer {
 	return events.Consumer{
-		Name: "tenancy-seats", Filters: []string{"kontor.licensing.seat.>"}, AcceptAnyFirst: true,
+		Name: "tenancy-seats", Filters: []string{"kontor.licensing.seat.ended", "kontor.licensing.seat.left"}, AcceptAnyFirst: true,
 		Handle: func(ctx context.Context, tx pgx.Tx, e events.Received) error {
 			some, err := followSeat(ctx, tx, e)
 			if some {

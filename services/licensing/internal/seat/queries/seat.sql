@@ -40,12 +40,13 @@ SELECT entry FROM seat_position WHERE partition = @partition FOR UPDATE;
 -- name: SetPosition :exec
 UPDATE seat_position SET entry = @entry WHERE partition = @partition;
 
--- name: InsertEvent :execrows
+-- name: InsertEvents :batchone
 INSERT INTO seat_event (partition, entry, kind, subscriber, licence, seat, account, company, product, device_id,
     device_title, slot, generation, seat_limit, actor, address, happened, mode, since)
 VALUES (@partition, @entry, @kind, @subscriber, @licence, @seat, @account, @company, @product, @device_id,
     @device_title, @slot, @generation, @seat_limit, @actor, @address, @happened, @mode, @since)
-ON CONFLICT (partition, entry) DO NOTHING;
+ON CONFLICT (partition, entry) DO NOTHING
+RETURNING entry;
 
 -- name: EventsOfSeat :many
 SELECT kind, company, device_id, device_title, happened FROM seat_event WHERE seat = @seat ORDER BY happened, entry;

@@ -284,64 +284,6 @@ func (q *Queries) GuestSeatFor(ctx context.Context, arg GuestSeatForParams) (Gue
 	return i, err
 }
 
-const insertEvent = `-- name: InsertEvent :execrows
-INSERT INTO seat_event (partition, entry, kind, subscriber, licence, seat, account, company, product, device_id,
-    device_title, slot, generation, seat_limit, actor, address, happened, mode, since)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10,
-    $11, $12, $13, $14, $15, $16, $17, $18, $19)
-ON CONFLICT (partition, entry) DO NOTHING
-`
-
-type InsertEventParams struct {
-	Partition   int16
-	Entry       string
-	Kind        string
-	Subscriber  uuid.UUID
-	Licence     uuid.UUID
-	Seat        *uuid.UUID
-	Account     *uuid.UUID
-	Company     *uuid.UUID
-	Product     string
-	DeviceID    string
-	DeviceTitle string
-	Slot        int32
-	Generation  int64
-	SeatLimit   int32
-	Actor       *uuid.UUID
-	Address     string
-	Happened    time.Time
-	Mode        string
-	Since       *time.Time
-}
-
-func (q *Queries) InsertEvent(ctx context.Context, arg InsertEventParams) (int64, error) {
-	result, err := q.db.Exec(ctx, insertEvent,
-		arg.Partition,
-		arg.Entry,
-		arg.Kind,
-		arg.Subscriber,
-		arg.Licence,
-		arg.Seat,
-		arg.Account,
-		arg.Company,
-		arg.Product,
-		arg.DeviceID,
-		arg.DeviceTitle,
-		arg.Slot,
-		arg.Generation,
-		arg.SeatLimit,
-		arg.Actor,
-		arg.Address,
-		arg.Happened,
-		arg.Mode,
-		arg.Since,
-	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
-}
-
 const insertForce = `-- name: InsertForce :exec
 INSERT INTO seat_force (seat, licence, actor, due, reason, created) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (seat) DO UPDATE SET due = LEAST(seat_force.due, excluded.due)
