@@ -220,7 +220,17 @@ func (p *Pools) locked(ctx context.Context, of uuid.UUID, run func(db *seatdb.Qu
 	return translate(err)
 }
 
-func translate(err error) error { return postgres.Constraints{}.Translate(err) }
+// translate says CONFLICT where the same request was first elsewhere at the same instant.
+func translate(err error) error {
+	return postgres.Constraints{
+		"travel_seat_pk": commonv1.Reason_REASON_CONFLICT, "guest_seat_pk": commonv1.Reason_REASON_CONFLICT,
+	}.Translate(err)
+}
+
+// idOf is the id that a request makes something under: repeating it meets what it made before.
+func idOf(of Pool, account uuid.UUID, request string) uuid.UUID {
+	return uuid.NewSHA1(of.Licence, []byte(account.String()+"\n"+request))
+}
 
 func seconds(d time.Duration) int32 { return int32(d / time.Second) }
 

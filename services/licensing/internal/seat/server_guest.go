@@ -10,8 +10,8 @@ import (
 
 	"kontor.internal/libs/caller"
 	"kontor.internal/libs/failure"
-	"kontor.internal/libs/id"
 	"kontor.internal/libs/paging"
+	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	"kontor.internal/services/licensing/internal/licence"
 	"kontor.internal/services/licensing/internal/seat/seatdb"
@@ -64,7 +64,11 @@ func (s *GuestServer) CreateGuestSeat(ctx context.Context, req *licensingv1.Crea
 	if err := s.mayWork(ctx, req.GetGuestSeat().GetAccount(), req.GetGuestSeat().GetCompany()); err != nil {
 		return nil, err
 	}
-	if err := s.deps.Pools.Invite(ctx, g, limits); err != nil {
+	err = s.deps.Pools.Invite(ctx, g, limits)
+	if failure.Reason(err) == commonv1.Reason_REASON_CONFLICT {
+		g, err = s.deps.Pools.Invitation(ctx, of, g.ID)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return &licensingv1.CreateGuestSeatResponse{GuestSeat: guestMessage(g)}, nil
@@ -84,13 +88,9 @@ func (s *GuestServer) invitation(ctx context.Context, of Pool, req *licensingv1.
 	if err != nil {
 		return Invitation{}, err
 	}
-	seat, err := id.Parse(req.GetRequestId())
-	if err != nil {
-		return Invitation{}, failure.Invalid("request_id", "is no UUID")
-	}
 	now := s.deps.Real.Now().Truncate(time.Microsecond)
 	g := Invitation{
-		ID: seat, Subscriber: of.Subscriber, Licence: of.Licence, Account: account, Company: company, Product: wanted.GetProduct(),
+		ID: idOf(of, author, req.GetRequestId()), Subscriber: of.Subscriber, Licence: of.Licence, Account: account, Company: company, Product: wanted.GetProduct(),
 		Starts: now, Ends: wanted.GetExpireTime().AsTime().Truncate(time.Microsecond), Reason: wanted.GetReason(), Author: author, Created: now,
 	}
 	if wanted.GetStartTime() != nil && wanted.GetStartTime().AsTime().After(now) {
@@ -124,18 +124,18 @@ func (s *GuestServer) ListGuestSeats(ctx context.Context, req *licensingv1.ListG
 	if _, err := s.deps.Entitled.Of(ctx, of, ""); err != nil {
 		return nil, err
 	}
-	var before *uuid.UUID
+	var before latest
 	page, err := s.deps.Pages.Start(licensingv1.GuestSeatService_ListGuestSeats_FullMethodName, req, &before)
 	if err != nil {
 		return nil, err
 	}
 	rows, err := seatdb.New(s.deps.Pools.deps.DB).ListGuestSeats(ctx, seatdb.ListGuestSeatsParams{
-		Licence: of.Licence, Before: before, Most: page.Limit(),
+		Licence: of.Licence, Before: before.Created, BeforeID: before.ID, Most: page.Limit(),
 	})
 	if err != nil {
 		return nil, translate(err)
 	}
-	rows, next, err := paging.Finish(page, rows, func(g Invitation) any { return g.ID })
+	rows, next, err := paging.Finish(page, rows, func(g Invitation) any { return latest{&g.Created, g.ID} })
 	out := &licensingv1.ListGuestSeatsResponse{NextPageToken: next}
 	for _, g := range rows {
 		out.GuestSeats = append(out.GuestSeats, guestMessage(g))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/lestrrat-go/jwx/v3/jwa"
@@ -65,14 +66,16 @@ func (s *TravelServer) CreateTravelSeat(ctx context.Context, req *licensingv1.Cr
 	if err != nil {
 		return nil, err
 	}
-	seat, err := id.Parse(req.GetRequestId())
-	if err != nil {
-		return nil, failure.Invalid("request_id", "is no UUID")
-	}
-	if known, err := s.deps.Pools.Traveller(ctx, of, seat); err == nil && known.Account == r.Account && known.DeviceID == r.Device {
-		return &licensingv1.CreateTravelSeatResponse{TravelSeat: travelMessage(known), File: known.File}, s.deps.Pools.count(ctx, of)
+	seat := idOf(of, r.Account, req.GetRequestId())
+	if known, err := s.answered(ctx, of, seat); err == nil {
+		return known, nil
 	}
 	t, err := s.deps.Pools.SendOut(ctx, of, seat, r, limits, req.GetDays(), s.file)
+	if err != nil { // Unless the same request was first elsewhere, at the same instant.
+		if known, answeredErr := s.answered(ctx, of, seat); answeredErr == nil {
+			return known, nil
+		}
+	}
 	if full := asFull(err); full != nil {
 		return nil, s.exhausted(ctx, of, r, limits, full)
 	}
@@ -80,6 +83,16 @@ func (s *TravelServer) CreateTravelSeat(ctx context.Context, req *licensingv1.Cr
 		return nil, err
 	}
 	return &licensingv1.CreateTravelSeatResponse{TravelSeat: travelMessage(t), File: t.File}, nil
+}
+
+// answered answers a request that was answered before. That the seat is counted is made sure of: the first time may have been
+// cut short.
+func (s *TravelServer) answered(ctx context.Context, of Pool, seat uuid.UUID) (*licensingv1.CreateTravelSeatResponse, error) {
+	t, err := s.deps.Pools.Traveller(ctx, of, seat)
+	if err != nil {
+		return nil, err
+	}
+	return &licensingv1.CreateTravelSeatResponse{TravelSeat: travelMessage(t), File: t.File}, s.deps.Pools.count(ctx, of)
 }
 
 // travelHeader is the first line of a travel seat's file; the format is in docs/travel-seat-format.md.
@@ -147,6 +160,12 @@ func (s *TravelServer) ReturnTravelSeat(ctx context.Context, req *licensingv1.Re
 	return &licensingv1.ReturnTravelSeatResponse{TravelSeat: travelMessage(t)}, nil
 }
 
+// latest is where a page of what was made latest ends.
+type latest struct {
+	Created *time.Time
+	ID      uuid.UUID
+}
+
 // ListTravelSeats pages through the seats that are or were out, the latest first.
 func (s *TravelServer) ListTravelSeats(ctx context.Context, req *licensingv1.ListTravelSeatsRequest) (*licensingv1.ListTravelSeatsResponse, error) {
 	of, err := parsePool(req.GetParent())
@@ -156,18 +175,18 @@ func (s *TravelServer) ListTravelSeats(ctx context.Context, req *licensingv1.Lis
 	if _, err := s.deps.Entitled.Of(ctx, of, ""); err != nil {
 		return nil, err
 	}
-	var before *uuid.UUID
+	var before latest
 	page, err := s.deps.Pages.Start(licensingv1.TravelSeatService_ListTravelSeats_FullMethodName, req, &before)
 	if err != nil {
 		return nil, err
 	}
 	rows, err := seatdb.New(s.deps.Pools.deps.DB).ListTravelSeats(ctx, seatdb.ListTravelSeatsParams{
-		Licence: of.Licence, Before: before, Most: page.Limit(),
+		Licence: of.Licence, Before: before.Created, BeforeID: before.ID, Most: page.Limit(),
 	})
 	if err != nil {
 		return nil, translate(err)
 	}
-	rows, next, err := paging.Finish(page, rows, func(t Traveller) any { return t.ID })
+	rows, next, err := paging.Finish(page, rows, func(t Traveller) any { return latest{&t.Created, t.ID} })
 	out := &licensingv1.ListTravelSeatsResponse{NextPageToken: next}
 	for _, t := range rows {
 		out.TravelSeats = append(out.TravelSeats, travelMessage(t))

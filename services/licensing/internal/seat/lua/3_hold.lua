@@ -66,6 +66,7 @@ local function claim(keys, args)
   if slot and tonumber(redis.call('ZSCORE', keys[ENDS], slot)) > t then
     local r = record(keys, slot)
     local place = place_in(r, company, device)
+    if mode == 'travel' then return {'held', shown(slot, r, r[AT][1])} end -- Its end is in the database.
     if not place then
       if counts(mode) and not works_in(r, company) and held_in(keys, 'c:' .. company) >= company_limit then
         log(keys, p, 'refused', 0, {'', account, product, 0, 0, 0, 0, mode}, {company, device, args[6]}, company_limit, args[11], args[12], t)

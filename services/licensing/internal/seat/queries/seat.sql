@@ -90,7 +90,8 @@ UPDATE travel_seat SET returned = @returned WHERE id = @id AND returned IS NULL;
 
 -- name: ListTravelSeats :many
 SELECT id, subscriber, licence, account, company, product, device_id, device_title, slot, file, starts, ends, created, returned
-FROM travel_seat WHERE licence = @licence AND (sqlc.narg(before)::uuid IS NULL OR id < sqlc.narg(before)) ORDER BY id DESC LIMIT @most;
+FROM travel_seat WHERE licence = @licence AND (sqlc.narg(before)::timestamptz IS NULL OR (created, id) < (sqlc.narg(before), @before_id::uuid))
+ORDER BY created DESC, id DESC LIMIT @most;
 
 -- name: InsertGuestSeat :exec
 INSERT INTO guest_seat (id, subscriber, licence, account, company, product, starts, ends, reason, author, created)
@@ -116,4 +117,5 @@ UPDATE guest_seat SET ended = @ended WHERE id = @id AND ended IS NULL;
 
 -- name: ListGuestSeats :many
 SELECT id, subscriber, licence, account, company, product, starts, ends, reason, author, created, ended FROM guest_seat
-WHERE licence = @licence AND (sqlc.narg(before)::uuid IS NULL OR id < sqlc.narg(before)) ORDER BY id DESC LIMIT @most;
+WHERE licence = @licence AND (sqlc.narg(before)::timestamptz IS NULL OR (created, id) < (sqlc.narg(before), @before_id::uuid))
+ORDER BY created DESC, id DESC LIMIT @most;

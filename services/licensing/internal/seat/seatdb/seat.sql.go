@@ -428,17 +428,24 @@ func (q *Queries) LengthenPool(ctx context.Context, arg LengthenPoolParams) (int
 
 const listGuestSeats = `-- name: ListGuestSeats :many
 SELECT id, subscriber, licence, account, company, product, starts, ends, reason, author, created, ended FROM guest_seat
-WHERE licence = $1 AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3
+WHERE licence = $1 AND ($2::timestamptz IS NULL OR (created, id) < ($2, $3::uuid))
+ORDER BY created DESC, id DESC LIMIT $4
 `
 
 type ListGuestSeatsParams struct {
-	Licence uuid.UUID
-	Before  *uuid.UUID
-	Most    int32
+	Licence  uuid.UUID
+	Before   *time.Time
+	BeforeID uuid.UUID
+	Most     int32
 }
 
 func (q *Queries) ListGuestSeats(ctx context.Context, arg ListGuestSeatsParams) ([]GuestSeat, error) {
-	rows, err := q.db.Query(ctx, listGuestSeats, arg.Licence, arg.Before, arg.Most)
+	rows, err := q.db.Query(ctx, listGuestSeats,
+		arg.Licence,
+		arg.Before,
+		arg.BeforeID,
+		arg.Most,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -472,17 +479,24 @@ func (q *Queries) ListGuestSeats(ctx context.Context, arg ListGuestSeatsParams) 
 
 const listTravelSeats = `-- name: ListTravelSeats :many
 SELECT id, subscriber, licence, account, company, product, device_id, device_title, slot, file, starts, ends, created, returned
-FROM travel_seat WHERE licence = $1 AND ($2::uuid IS NULL OR id < $2) ORDER BY id DESC LIMIT $3
+FROM travel_seat WHERE licence = $1 AND ($2::timestamptz IS NULL OR (created, id) < ($2, $3::uuid))
+ORDER BY created DESC, id DESC LIMIT $4
 `
 
 type ListTravelSeatsParams struct {
-	Licence uuid.UUID
-	Before  *uuid.UUID
-	Most    int32
+	Licence  uuid.UUID
+	Before   *time.Time
+	BeforeID uuid.UUID
+	Most     int32
 }
 
 func (q *Queries) ListTravelSeats(ctx context.Context, arg ListTravelSeatsParams) ([]TravelSeat, error) {
-	rows, err := q.db.Query(ctx, listTravelSeats, arg.Licence, arg.Before, arg.Most)
+	rows, err := q.db.Query(ctx, listTravelSeats,
+		arg.Licence,
+		arg.Before,
+		arg.BeforeID,
+		arg.Most,
+	)
 	if err != nil {
 		return nil, err
 	}
