@@ -37,12 +37,12 @@ func TestAStaleReplicaThrowsNobodyOutAndBringsNothingBack(t *testing.T) {
 	stays, taken := b.claim(1, l), b.claim(2, l)
 	host, port, err := net.SplitHostPort(b.server.Address())
 	require.NoError(t, err)
-	require.NoError(t, client.SlaveOf(t.Context(), host, port).Err())
+	require.NoError(t, client.ReplicaOf(t.Context(), host, port).Err())
 	require.Eventually(t, func() bool {
 		info := client.Info(t.Context(), "replication").Val()
 		return strings.Contains(info, "master_link_status:up") && client.Exists(t.Context(), poolKeys(b.of.Licence)[0]).Val() == 1
 	}, 20*time.Second, 20*time.Millisecond)
-	require.NoError(t, client.SlaveOf(t.Context(), "NO", "ONE").Err())
+	require.NoError(t, client.ReplicaOf(t.Context(), "NO", "ONE").Err())
 	// None of this gets to the replica.
 	require.NoError(t, b.take(taken))
 	after := b.claim(3, l)
