@@ -159,7 +159,7 @@ func TestAProgramWhoseSeatIsTakenLosesItsDatabaseConnections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = p.Post(t.Context(), "/v1/"+program.Seat.Name()+":take", struct{}{}, nil)
+	err = p.Post(t.Context(), "/v1/"+program.Seat.Name()+":take", map[string]int{"graceSeconds": 0}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
