@@ -85,3 +85,7 @@ bench: setup ## Measure and print one line a figure; nothing passes or fails by 
 bench-seats: setup ## Measure seats: claims, refusals, memory, two copies, a dead holder's seat
 	@go build -o bin/ ./test/cmd/bench-seats
 	@exec bin/bench-seats $(ARGS)
+
+.PHONY: soak
+soak: setup ## Claim, renew and lose a million times while the seat store is flushed and restarted
+	@cd services/licensing && KONTOR_SOAK=1000000 go test ./internal/seat -count=1 -timeout 60m -v -run TestSeatsUnderFireAreNeverOversoldAndNeverLost

@@ -1,0 +1,236 @@
+package seat
+
+import (
+	"context"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"kontor.internal/libs/failure"
+	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
+)
+
+const (
+	soakSeats   = 7
+	soakWorkers = 12
+	soakLease   = time.Second
+	// surely is how long before its end a lease must still be renewable, however busy the machine is.
+	surely = 300 * time.Millisecond
+)
+
+// validity is how long somebody surely held a seat: from the first answer that said so, by Redis's clock, until the lease's
+// end that was answered last, or until the holder began to give it back.
+type validity struct {
+	seat       uuid.UUID
+	company    uuid.UUID
+	from, till time.Time
+}
+
+// soak is many holders who do what holders do, on two copies of the service, while the store is lost again and again.
+type soak struct {
+	*bundle
+	copies []*Pools
+	limits Limits
+	ops    atomic.Int64
+	left   atomic.Int64
+
+	mu    sync.Mutex
+	held  []validity
+	wrong []string
+}
+
+func (s *soak) complain(format string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.wrong) < 20 {
+		s.wrong = append(s.wrong, format)
+	}
+}
+
+func (s *soak) note(v validity) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held = append(s.held, v)
+}
+
+// holder is one account with one device, driven by one goroutine.
+type holder struct {
+	*soak
+	dice *rand.Rand
+	who  Request
+	now  *validity
+	seat Seat
+}
+
+// step does one thing. Some answers are lost on the way.
+func (h *holder) step(ctx context.Context) {
+	pools := h.copies[h.dice.IntN(len(h.copies))]
+	if h.dice.IntN(50) == 0 { // Nobody hears the answer.
+		short, cancel := context.WithTimeout(ctx, time.Duration(h.dice.IntN(400))*time.Microsecond)
+		defer cancel()
+		ctx = short
+	}
+	switch n := h.dice.IntN(10); {
+	case h.now == nil && n < 7:
+		h.claim(ctx, pools)
+	case h.now == nil:
+		_, _ = pools.Wait(ctx, h.of, h.who, h.limits)
+	case n < 7:
+		h.renew(ctx, pools)
+	case n == 7:
+		h.end(func() error { _, err := pools.Take(ctx, h.of, h.seat.ID, 0, "", boss); return err })
+	default:
+		h.end(func() error { return pools.Release(ctx, h.of, h.seat, By{}) })
+	}
+}
+
+func (h *holder) claim(ctx context.Context, pools *Pools) {
+	s, err := pools.Claim(ctx, h.of, h.who, h.limits)
+	if err != nil {
+		return
+	}
+	h.seat, h.now = s, &validity{seat: s.ID, company: s.Company, from: s.Renewed, till: s.Ends}
+}
+
+func (h *holder) renew(ctx context.Context, pools *Pools) {
+	left := time.Until(h.seat.Ends)
+	s, err := pools.Renew(ctx, h.of, Renewal{Seat: h.seat}, By{})
+	switch {
+	case err == nil:
+		h.seat, h.now.till = s, s.Ends
+	case failure.Reason(err) == commonv1.Reason_REASON_SEAT_LOST:
+		if left > surely {
+			h.complain("a seat was lost " + left.String() + " before the end of its lease")
+		}
+		h.over(h.now.till)
+	case left <= 0:
+		h.over(h.now.till)
+	}
+}
+
+// end gives the seat back, or has it taken: from the call's beginning it is not surely held.
+func (h *holder) end(do func() error) {
+	began := time.Now().Add(-time.Millisecond)
+	if do() == nil || time.Now().After(h.seat.Ends) {
+		h.over(began)
+		return
+	}
+	h.over(began) // Whether it ended is not known. Whoever claims again may get it back as it was.
+}
+
+func (h *holder) over(at time.Time) {
+	if at.Before(h.now.till) {
+		h.now.till = at
+	}
+	h.note(*h.now)
+	h.now = nil
+}
+
+// check walks through all that was held: never more at a time than the limits say.
+func (s *soak) check() {
+	type instant struct {
+		at      time.Time
+		by      int
+		company uuid.UUID
+	}
+	var instants []instant
+	for _, v := range s.held {
+		if v.till.After(v.from) {
+			instants = append(instants, instant{v.from, 1, v.company}, instant{v.till, -1, v.company})
+		}
+	}
+	slices.SortFunc(instants, func(a, b instant) int {
+		if c := a.at.Compare(b.at); c != 0 {
+			return c
+		}
+		return a.by - b.by
+	})
+	held, in := 0, map[uuid.UUID]int{}
+	for _, i := range instants {
+		held += i.by
+		in[i.company] += i.by
+		if held > int(s.limits.Seats) || in[i.company] > int(s.limits.PerCompany) {
+			s.complain("at " + i.at.String() + " " + strconv.Itoa(held) + " were held, in one company " + strconv.Itoa(in[i.company]))
+		}
+	}
+}
+
+// written checks that what was held is in the evidence once, but for what lies in a declared gap.
+func (s *soak) written() {
+	require.NoError(s.t, s.diary.WriteDown(s.t.Context(), s.of.Licence))
+	for _, v := range s.held {
+		var claims int
+		var gap bool
+		require.NoError(s.t, s.db.QueryRow(s.t.Context(), `SELECT count(*) FILTER (WHERE kind = 'claimed'),
+			EXISTS (SELECT FROM seat_event WHERE kind = 'gap' AND licence = $3 AND $2 BETWEEN since - interval '1 s' AND happened)
+			FROM seat_event WHERE seat = $1`, v.seat, v.from, s.of.Licence).Scan(&claims, &gap))
+		if claims > 1 || claims == 0 && !gap {
+			s.complain("a seat was claimed, and that is written " + strconv.Itoa(claims) + " times")
+		}
+	}
+}
+
+// Many holders, two copies of the service, lost answers, and a store that is flushed and restarted: never more seats at a
+// time than the licence says, nobody loses a seat before its lease ends, and all is written once. KONTOR_SOAK is how many
+// steps are taken (make soak: a million).
+func TestSeatsUnderFireAreNeverOversoldAndNeverLost(t *testing.T) {
+	steps := int64(50_000)
+	if text := os.Getenv("KONTOR_SOAK"); text != "" {
+		var err error
+		steps, err = strconv.ParseInt(text, 10, 64)
+		require.NoError(t, err)
+	}
+	b := setup(t)
+	s := &soak{bundle: b, copies: []*Pools{b.Pools, b.copy()}, limits: Limits{Seats: soakSeats, PerCompany: 5, Lease: soakLease}}
+	s.left.Store(steps)
+	ctx, stop := context.WithCancel(t.Context())
+	var beside, work sync.WaitGroup
+	beside.Go(func() { _ = b.diary.Run(ctx) })
+	beside.Go(func() { s.shoot(ctx) })
+	for n := range soakWorkers {
+		work.Go(func() {
+			h := &holder{soak: s, dice: rand.New(rand.NewPCG(uint64(n), 1)), who: person(n)}
+			h.who.Company = uuid.NewSHA1(uuid.Nil, []byte{byte(n % 3)})
+			for s.left.Add(-1) >= 0 {
+				h.step(t.Context())
+				s.ops.Add(1)
+			}
+			if h.now != nil {
+				h.over(h.now.till)
+			}
+		})
+	}
+	work.Wait()
+	stop()
+	beside.Wait()
+	s.check()
+	s.written()
+	require.Empty(t, s.wrong)
+	require.Greater(t, len(s.held), int(steps/200), "hardly anybody held a seat")
+	t.Logf("%d steps, %d times a seat was held", s.ops.Load(), len(s.held))
+}
+
+// shoot loses the store again and again, at moments between which a recovery ends.
+func (s *soak) shoot(ctx context.Context) {
+	dice := rand.New(rand.NewPCG(7, 7))
+	for n := 0; ; n++ {
+		pause(ctx, time.Second+time.Duration(dice.IntN(2000))*time.Millisecond)
+		if ctx.Err() != nil {
+			return
+		}
+		if n%2 == 0 {
+			_ = s.client.FlushAll(ctx).Err()
+		} else {
+			_ = s.server.Restart(context.WithoutCancel(ctx))
+		}
+		pause(ctx, soakLease+margin+time.Second)
+	}
+}
