@@ -69,7 +69,7 @@ func Seats(ctx context.Context, suite *harness.Suite, out io.Writer) (err error)
 	if err := first.leave(ctx); err != nil {
 		return err
 	}
-	for _, measure := range []func(context.Context) error{b.single, b.many, b.refusals, b.crash} {
+	for _, measure := range []func(context.Context) error{b.single, b.many, b.renewals, b.refusals, b.crash} {
 		if err := b.next(ctx, measure); err != nil {
 			return err
 		}
@@ -320,8 +320,8 @@ func (b *seatBench) limit(ctx context.Context, seats, lease int32) error {
 		return err
 	}
 	_, err = licensingv1.NewLicenceServiceClient(conn).UpdateLicence(ctx, &licensingv1.UpdateLicenceRequest{
-		Licence:    &licensingv1.Licence{Name: b.licence, Limits: &licensingv1.Limits{Seats: seats, LeaseSeconds: lease}},
-		UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"limits.seats", "limits.lease_seconds"}}, Reason: "To be measured.",
+		Licence:    &licensingv1.Licence{Name: b.licence, Limits: &licensingv1.Limits{Seats: seats, SeatsPerCompany: seats, LeaseSeconds: lease}},
+		UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"limits.seats", "limits.seats_per_company", "limits.lease_seconds"}}, Reason: "To be measured.",
 	})
 	return err
 }

@@ -85,6 +85,19 @@ func TestWhoCanNotUseTheFreeSeatDoesNotHoldUpTheLine(t *testing.T) {
 	b.claims(at(4, "two", "d"), l)
 }
 
+func TestNobodyFillsTheLineAlone(t *testing.T) {
+	b := setup(t)
+	l := limits(1, time.Minute)
+	b.claim(1, l)
+	for n := range 5 {
+		b.wait(at(2, "company", string(rune('a'+n))), l)
+	}
+	_, err := b.Wait(t.Context(), b.of, at(2, "company", "one more"), l)
+	require.Equal(t, commonv1.Reason_REASON_SEATS_QUEUE_FULL, failure.Reason(err))
+	require.EqualValues(t, 1, b.wait(at(2, "company", "a"), l).Position)
+	require.EqualValues(t, 6, b.wait(person(3), l).Position)
+}
+
 func TestASeatIsHandedOverToAColleague(t *testing.T) {
 	b := setup(t)
 	l := limits(1, time.Minute)

@@ -16,6 +16,7 @@ local AWAY = 15000 -- so long who waits may be away without losing the place
 local PLEA = 60000 -- so long a plea is told
 local PLACES = 32 -- places of one seat
 local WAITING = 1000 -- who wait in one line
+local TICKETS_EACH = 5 -- places in line of one account
 
 -- Which server this is: a restart and a replica that takes over have another id. Kept only as long as the process.
 local server_id

@@ -15,6 +15,15 @@ local function transfer(keys, args)
   return {'kept', whole(till)}
 end
 
+-- How many places in line an account has, with all its devices.
+local function tickets_of(keys, account)
+  local count = 0
+  for _, packed in ipairs(redis.call('HVALS', keys[TICKETS])) do
+    if cmsgpack.unpack(packed)[T_ACCOUNT] == account then count = count + 1 end
+  end
+  return count
+end
+
 -- wait: account, company, product, device, limit, limit in the company, limit of the product, whether people are counted.
 -- 'waiting', the place in line, in how long the next lease ends; 'offered' and until when; 'held' when one is held;
 -- 'crowded'; 'closed'; 'recovering' and for how long.
@@ -34,6 +43,7 @@ local function wait(keys, args)
   local w = packed and cmsgpack.unpack(packed)
   if not w then
     if redis.call('ZCARD', keys[LINE]) >= WAITING then return {'crowded', WAITING} end
+    if tickets_of(keys, args[1]) >= TICKETS_EACH then return {'crowded', TICKETS_EACH} end
     w = {args[1], args[2], args[3], t, 0, 0}
     redis.call('ZADD', keys[LINE], redis.call('HINCRBY', keys[POOL], 'ticket', 1), me)
     changed(keys)

@@ -71,7 +71,8 @@ type SeatServiceClient interface {
 	// at once and whenever it changes, and in the end an offer: the seat is kept
 	// for the caller for 30 s, who claims it as usual. Who goes away keeps the
 	// place for 15 s, and may come back to any copy. SEATS_QUEUE_FULL when a
-	// thousand wait; otherwise refused as ClaimSeat is.
+	// thousand wait, or the caller does so on five devices; otherwise refused as
+	// ClaimSeat is.
 	WaitForSeat(ctx context.Context, in *WaitForSeatRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WaitForSeatResponse], error)
 	// Hands the caller's seat over to a colleague: it is kept for them for two
 	// minutes, in which they claim it as usual; then it is free for all.
@@ -272,7 +273,8 @@ type SeatServiceServer interface {
 	// at once and whenever it changes, and in the end an offer: the seat is kept
 	// for the caller for 30 s, who claims it as usual. Who goes away keeps the
 	// place for 15 s, and may come back to any copy. SEATS_QUEUE_FULL when a
-	// thousand wait; otherwise refused as ClaimSeat is.
+	// thousand wait, or the caller does so on five devices; otherwise refused as
+	// ClaimSeat is.
 	WaitForSeat(*WaitForSeatRequest, grpc.ServerStreamingServer[WaitForSeatResponse]) error
 	// Hands the caller's seat over to a colleague: it is kept for them for two
 	// minutes, in which they claim it as usual; then it is free for all.
