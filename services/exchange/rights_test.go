@@ -110,3 +110,33 @@ func TestATestOfAConnectionTellsNothingOfWhoDidNotAgree(t *testing.T) {
 		}
 	}
 }
+
+// A number that changed between the question and the answer is noticed by whoever agrees (S4).
+func TestWhoAgreesIsToldOfNumbersThatDifferByNow(t *testing.T) {
+	h := setup(t)
+	manager, subscriber := h.manager()
+	office, officeSubscriber := h.manager()
+	r := h.wanted(subscriber)
+	r.ReceiverCompany = h.company(officeSubscriber, taxNumber)
+	made, err := h.connections(manager).CreateConnection(t.Context(), r)
+	must(t, err)
+	h.companies.mu.Lock()
+	h.companies.known[r.GetReceiverCompany()].TaxNumber = "LV40003999999"
+	h.companies.mu.Unlock()
+	_, err = h.connections(office).AcceptConnection(t.Context(), &exchangev1.AcceptConnectionRequest{
+		Parent: officeSubscriber, Connection: made.GetConnection().GetName(),
+	})
+	servicetest.WantReason(t, err, commonv1.Reason_REASON_TAX_NUMBERS_DIFFER)
+}
+
+// Who has not bought the exchange learns no number of another company.
+func TestWithoutTheAddOnNothingIsLearntOfOtherCompanies(t *testing.T) {
+	h := setup(t)
+	manager, subscriber := h.manager()
+	_, officeSubscriber := h.manager()
+	h.paid.refuse(true)
+	r := h.wanted(subscriber)
+	r.ReceiverCompany = h.company(officeSubscriber, "LV40003999999")
+	_, err := h.connections(manager).CreateConnection(t.Context(), r)
+	servicetest.WantReason(t, err, commonv1.Reason_REASON_RIGHT_MISSING)
+}

@@ -72,6 +72,11 @@ func (s *Server) tryTaxNumbers(ctx context.Context, c Connection) error {
 	if c.Receiver.Subscriber != c.Sender.Subscriber && !c.Agreed() {
 		return failure.New(commonv1.Reason_REASON_CONNECTION_STATE_REFUSED, "state", word(c.State), "action", "compared")
 	}
+	return s.compare(ctx, c)
+}
+
+// compare holds the companies' numbers of today against each other.
+func (s *Server) compare(ctx context.Context, c Connection) error {
 	var ends [2]End
 	for i, p := range []Party{c.Sender, c.Receiver} {
 		found, err := s.d.Companies.LookupCompany(ctx, &tenancyv1.LookupCompanyRequest{Name: p.Company})

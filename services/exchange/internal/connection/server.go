@@ -52,13 +52,19 @@ func NewServer(d Deps) *Server { return &Server{d: d} }
 
 // CreateConnection makes a connection, and the accounts at those ends that the caller may decide about.
 func (s *Server) CreateConnection(ctx context.Context, r *exchangev1.CreateConnectionRequest) (*exchangev1.CreateConnectionResponse, error) {
-	c, err := s.plan(ctx, r)
+	manager, err := names.ParseSubscriber(r.GetParent())
 	if err != nil {
 		return nil, err
 	}
-	refused := s.paid(ctx, c)
-	var ends ends
-	if refused == nil {
+	var (
+		c    Connection
+		ends ends
+	)
+	refused := s.paid(ctx, Connection{Manager: manager})
+	if refused == nil { // Who may not connect learns nothing of other companies.
+		if c, err = s.plan(ctx, r); err != nil {
+			return nil, err
+		}
 		if ends, err = s.seatEnds(ctx, &c); err != nil {
 			return nil, err
 		}
@@ -297,7 +303,12 @@ func (s *Server) AcceptConnection(ctx context.Context, r *exchangev1.AcceptConne
 	return &exchangev1.AcceptConnectionResponse{Connection: ToProto(c), Warnings: e.warnings}, err
 }
 
+// agree makes a connection active. The companies' numbers are compared once more: they may have changed since it was asked
+// for (S4).
 func (s *Server) agree(ctx context.Context, c *Connection) (e ends, err error) {
+	if err := s.compare(ctx, *c); err != nil {
+		return e, err
+	}
 	company, err := s.d.Companies.LookupCompany(ctx, &tenancyv1.LookupCompanyRequest{Name: c.Receiver.Company})
 	if err != nil {
 		return e, err
