@@ -220,12 +220,12 @@ func TestAGuestReadsForATimeWithoutASeat(t *testing.T) {
 	list, err := guests.ListGuestSeats(t.Context(), &licensingv1.ListGuestSeatsRequest{Parent: l.GetName()})
 	require.NoError(t, err)
 	require.Len(t, list.GetGuestSeats(), 1)
-	heard := b.Events("kontor.licensing.seat.ended")
+	heard := b.Events("kontor.licensing.seat.>")
 	for range 2 {
 		_, err = guests.EndGuestSeat(t.Context(), &licensingv1.EndGuestSeatRequest{Name: made.GetGuestSeat().GetName()})
 		require.NoError(t, err)
 	}
-	require.Equal(t, claimed.GetSeat().GetName(), want(t, heard, &licensingv1.SeatEnded{}).GetSeat())
+	require.Equal(t, claimed.GetSeat().GetName(), changed(t, heard, licensingv1.SeatChangeKind_SEAT_CHANGE_KIND_TAKEN).GetSeat())
 	_, err = reads()
 	servicetest.WantReason(t, err, commonv1.Reason_REASON_SEAT_READING_REFUSED)
 }

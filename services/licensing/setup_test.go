@@ -176,4 +176,16 @@ func want[M proto.Message](t *testing.T, from <-chan events.Received, into M) M 
 	return into
 }
 
+// changed is the next thing of a kind that happened to a seat.
+func changed(t *testing.T, from <-chan events.Received, kind licensingv1.SeatChangeKind) *licensingv1.SeatChange {
+	t.Helper()
+	for {
+		for _, c := range want(t, from, &licensingv1.SeatsChanged{}).GetChanges() {
+			if c.GetKind() == kind {
+				return c
+			}
+		}
+	}
+}
+
 const day = 24 * time.Hour

@@ -47,8 +47,8 @@ func TestAProgramThatHoldsItsRoleIsDisconnectedLikeAnother(t *testing.T) {
 			}
 		}
 	}()
-	o.ends(hostile, licensingv1.SeatEnd_SEAT_END_TAKEN)
-	o.ends(other, licensingv1.SeatEnd_SEAT_END_TAKEN)
+	o.ends(hostile, licensingv1.SeatChangeKind_SEAT_CHANGE_KIND_TAKEN)
+	o.ends(other, licensingv1.SeatChangeKind_SEAT_CHANGE_KIND_TAKEN)
 	if took := o.gone(bystander, openedOther.GetLogin()); took > soon {
 		t.Errorf("the other one after %v", took)
 	}

@@ -25,12 +25,17 @@ import (
 const soon = 2 * time.Second
 
 // ends tells, as licensing does, that a seat is held no longer.
-func (o *office) ends(s seat, why licensingv1.SeatEnd) {
+func (o *office) ends(s seat, why licensingv1.SeatChangeKind) {
 	o.licensing.drop(s.name, false)
-	pool, _, _ := strings.Cut(s.name, "/seats/")
+	o.changes(&licensingv1.SeatChange{Kind: why, Seat: s.name, Account: s.account, Company: s.company, Product: "books"})
+}
+
+// changes tells what happened to a seat.
+func (o *office) changes(c *licensingv1.SeatChange) {
+	pool, _, _ := strings.Cut(c.GetSeat(), "/seats/")
 	o.Publish(events.Event{
-		Subject: "kontor.licensing.seat.ended", Aggregate: pool + "/seats", Subscriber: o.subscriber, Company: s.company, Time: time.Now(),
-		Payload: &licensingv1.SeatEnded{Seat: s.name, Account: s.account, Company: s.company, Product: "books", End: why},
+		Subject: "kontor.licensing.seat.changed", Aggregate: pool + "/seats", Subscriber: o.subscriber, Time: time.Now(),
+		Payload: &licensingv1.SeatsChanged{Changes: []*licensingv1.SeatChange{c}},
 	})
 }
 
@@ -55,7 +60,7 @@ func (o *office) exec(sql string, values ...any) {
 func TestWhoseSeatIsGoneIsDisconnectedWithinTwoSeconds(t *testing.T) {
 	o := setupOffice(t)
 	told := o.Events("kontor.tenancy.session.closed")
-	for _, why := range []licensingv1.SeatEnd{licensingv1.SeatEnd_SEAT_END_TAKEN, licensingv1.SeatEnd_SEAT_END_RELEASED, licensingv1.SeatEnd_SEAT_END_EXPIRED} {
+	for _, why := range []licensingv1.SeatChangeKind{licensingv1.SeatChangeKind_SEAT_CHANGE_KIND_TAKEN, licensingv1.SeatChangeKind_SEAT_CHANGE_KIND_RELEASED, licensingv1.SeatChangeKind_SEAT_CHANGE_KIND_EXPIRED} {
 		s := o.seat(o.owner, o.company)
 		opened := o.open(o.owner, s)
 		first, second := o.connect(opened.GetLogin()), o.connect(opened.GetLogin())
@@ -88,7 +93,7 @@ func TestWhoWorksWhileTheirSeatIsTakenIsInterrupted(t *testing.T) {
 			opened.GetLogin().GetUser()).Scan(&so))
 		return so
 	})
-	o.ends(s, licensingv1.SeatEnd_SEAT_END_TAKEN)
+	o.ends(s, licensingv1.SeatChangeKind_SEAT_CHANGE_KIND_TAKEN)
 	began := time.Now()
 	if err := <-busy; err == nil || time.Since(began) > soon {
 		t.Errorf("%v after %v", err, time.Since(began))
@@ -209,7 +214,7 @@ func TestWhatADeadOpenerLeavesIsClearedAway(t *testing.T) {
 	}
 	t.Run("it died after it let the role in", func(t *testing.T) {
 		o.exec("UPDATE session SET ready = false WHERE id = $1", id)
-		o.ends(s, licensingv1.SeatEnd_SEAT_END_RELEASED)
+		o.ends(s, licensingv1.SeatChangeKind_SEAT_CHANGE_KIND_RELEASED)
 		servicetest.Eventually(t, "the role is closed", closed)
 		// It may be that the opener only sleeps, and opens the role now: until that is impossible it is closed again and
 		// again, and given to nobody.

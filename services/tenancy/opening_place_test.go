@@ -1,11 +1,8 @@
 package tenancy_test
 
 import (
-	"strings"
 	"testing"
-	"time"
 
-	"kontor.internal/libs/events"
 	"kontor.internal/libs/service/servicetest"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 )
@@ -19,16 +16,14 @@ func TestASeatThatLeavesACompanyStaysOpenInTheOther(t *testing.T) {
 	there.company = second.GetName()
 	first, other := o.open(o.owner, here), o.open(o.owner, there)
 	left, stays := o.connect(first.GetLogin()), o.connect(other.GetLogin())
-	pool, _, _ := strings.Cut(here.name, "/seats/")
-	o.Publish(events.Event{
-		Subject: "kontor.licensing.seat.left", Aggregate: pool + "/seats", Subscriber: o.subscriber, Company: here.company, Time: time.Now(),
-		Payload: &licensingv1.SeatLeft{Seat: here.name, Account: here.account, Company: here.company, DeviceId: "d"},
+	o.changes(&licensingv1.SeatChange{
+		Kind: licensingv1.SeatChangeKind_SEAT_CHANGE_KIND_LEFT, Seat: here.name, Account: here.account, Company: here.company, DeviceId: "d",
 	})
 	if took := o.gone(left, first.GetLogin()); took > soon {
 		t.Errorf("after %v", took)
 	}
 	must(t, stays.Ping(t.Context()))
-	o.ends(there, licensingv1.SeatEnd_SEAT_END_RELEASED)
+	o.ends(there, licensingv1.SeatChangeKind_SEAT_CHANGE_KIND_RELEASED)
 	o.gone(stays, other.GetLogin())
 }
 

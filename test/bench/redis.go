@@ -56,12 +56,13 @@ func overhear(ctx context.Context, suite *harness.Suite, claim func() error) (c 
 		if err != nil {
 			return c, err
 		}
-		switch {
-		case len(called) < 2:
-		case strings.HasSuffix(called[1], "_open"):
+		switch function(called) {
+		case "open":
 			c.open = called
-		case strings.HasSuffix(called[1], "_claim") && c.open != nil:
-			c.claim = called
+		case "claim":
+			if c.open != nil {
+				c.claim = called
+			}
 		}
 	}
 	if c.open == nil || c.claim == nil {
@@ -120,9 +121,21 @@ func (b *seatBench) write(to io.Writer) error {
 	return out.Flush()
 }
 
-// seat is where the id of the seat stands in a claim: the first that follows the keys.
-func (c commands) seat() int {
-	keys, _ := strconv.Atoi(c.claim[2])
+// seat is where the id of the seat stands in a claim: its first argument.
+func (c commands) seat() int { return first(c.claim) + 2 }
+
+// function is what a command calls first of a pool's functions: after the keys come its name, how many arguments it has,
+// and these.
+func function(command []string) string {
+	if len(command) < 3 || !strings.HasSuffix(command[1], "_change") || len(command) <= first(command) {
+		return ""
+	}
+	return command[first(command)]
+}
+
+// first is where a call's arguments begin, after its keys.
+func first(command []string) int {
+	keys, _ := strconv.Atoi(command[2])
 	return 3 + keys
 }
 

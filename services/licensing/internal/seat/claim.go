@@ -63,7 +63,8 @@ func (p *Pools) claim(ctx context.Context, of Pool, r Request, l Limits, extra i
 	}
 	switch a.word() {
 	case wordHeld:
-		return a.seat(1)
+		held, err := a.seat(1)
+		return held.in(r.Company, r.Device), err
 	case wordLonger:
 		if err := p.lengthen(ctx, of, l.Lease); err != nil {
 			return Seat{}, err

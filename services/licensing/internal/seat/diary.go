@@ -18,10 +18,10 @@ import (
 )
 
 const (
-	// portion is how many entries of a log are taken over in one transaction.
-	portion = 500
+	// portion is how many messages of a log are taken over in one transaction. Each is what happened in one turn of a pool.
+	portion = 100
 	// gathering is how long more is waited for after the first entry: many in one commit cost little more than one.
-	gathering = 10 * time.Millisecond
+	gathering = 25 * time.Millisecond
 	// listening bounds how long a wait for news is, and so a stop.
 	listening = 500 * time.Millisecond
 	// looking is the pause between two looks where waiting is not possible.
@@ -206,12 +206,13 @@ func (d *Diary) some(ctx context.Context, tx pgx.Tx, partition int) (last string
 	if err != nil {
 		return "", 0, unavailable(err)
 	}
-	entries := make([]entry, len(messages))
-	for i, message := range messages {
-		if entries[i], err = read(message); err != nil {
+	var entries []entry
+	for _, message := range messages {
+		turn, err := read(message)
+		if err != nil {
 			return "", 0, err
 		}
-		last = message.ID
+		entries, last = append(entries, turn...), message.ID
 	}
 	if len(messages) == 0 {
 		return last, 0, nil

@@ -1,15 +1,14 @@
 package seat
 
 import (
-	"cmp"
 	"context"
-	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/redis/go-redis/v9"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"kontor.internal/libs/caller"
@@ -37,15 +36,25 @@ const (
 	gap         kind = "gap"
 )
 
-// entry is one entry of a log.
+// kinds are the kinds as others are told them.
+var kinds = map[kind]licensingv1.SeatChangeKind{
+	claimed: licensingv1.SeatChangeKind_SEAT_CHANGE_KIND_CLAIMED, joined: licensingv1.SeatChangeKind_SEAT_CHANGE_KIND_JOINED,
+	returned: licensingv1.SeatChangeKind_SEAT_CHANGE_KIND_RETURNED, left: licensingv1.SeatChangeKind_SEAT_CHANGE_KIND_LEFT,
+	released: licensingv1.SeatChangeKind_SEAT_CHANGE_KIND_RELEASED, expired: licensingv1.SeatChangeKind_SEAT_CHANGE_KIND_EXPIRED,
+	taken: licensingv1.SeatChangeKind_SEAT_CHANGE_KIND_TAKEN, transferred: licensingv1.SeatChangeKind_SEAT_CHANGE_KIND_TRANSFERRED,
+	refused: licensingv1.SeatChangeKind_SEAT_CHANGE_KIND_REFUSED, recoveries: licensingv1.SeatChangeKind_SEAT_CHANGE_KIND_RECOVERING,
+	gap: licensingv1.SeatChangeKind_SEAT_CHANGE_KIND_GAP,
+}
+
+// entry is one thing that happened. What does not apply is zero.
 type entry struct {
 	id      string
 	kind    kind
 	pool    Pool
-	seat    *uuid.UUID
-	account *uuid.UUID
-	company *uuid.UUID
-	actor   *uuid.UUID
+	seat    uuid.UUID
+	account uuid.UUID
+	company uuid.UUID
+	actor   uuid.UUID
 	product string
 	device  string
 	title   string
@@ -55,131 +64,126 @@ type entry struct {
 	gen     int64
 	at      time.Time
 	mode    Mode
-	since   *time.Time // of a gap
+	since   time.Time // of a gap
 }
 
-// read reads an entry as `log` in lua/ writes it.
-func read(m redis.XMessage) (entry, error) {
-	var r reader
+// read reads a message of a log: what happened in one turn of one pool, as `log` in lua/ writes it. Ids sort as texts in
+// the order in which it happened.
+func read(m redis.XMessage) ([]entry, error) {
 	text := func(key string) string { value, _ := m.Values[key].(string); return value }
-	e := entry{
-		id: m.ID, kind: kind(text("kind")), pool: Pool{Subscriber: r.id(text("subscriber")), Licence: r.id(text("licence"))},
-		seat: r.optional(text("seat")), account: r.optional(text("account")), company: r.optional(text("company")),
-		actor: r.optional(text("actor")), product: text("product"), device: text("device"), title: text("title"),
-		address: text("address"), slot: int32(r.number(text("slot"))), limit: int32(r.number(text("limit"))),
-		gen: r.number(text("generation")), at: r.instant(text("at")), mode: Mode(text("mode")),
+	var (
+		r     reader
+		ms, n uint64
+	)
+	subscriber, of, _ := strings.Cut(text("of"), " ")
+	pool := Pool{Subscriber: r.id(subscriber), Licence: r.id(of)}
+	if _, err := fmt.Sscanf(m.ID, "%d-%d", &ms, &n); err != nil {
+		return nil, err
 	}
-	return e, r.err
+	raw := record{raw: []byte(text("entries")), err: r.err}
+	list := make([]entry, raw.length())
+	for i := range list {
+		list[i] = raw.entry()
+		list[i].id, list[i].pool = fmt.Sprintf("%013d-%06d-%06d", ms, n, i), pool
+	}
+	return list, raw.err
+}
+
+// entry is the next entry of a turn.
+func (r *record) entry() entry {
+	r.length()
+	return entry{
+		kind: kind(r.text()), seat: r.id(), account: r.id(), company: r.id(), product: r.text(), device: r.text(),
+		title: r.text(), slot: int32(r.number()), gen: r.number(), mode: Mode(r.text()), limit: int32(r.number()), actor: r.id(),
+		address: r.text(), at: r.instant(),
+	}
 }
 
 // keep writes entries down, in their order, and what others are told of those that were not there yet.
 func keep(ctx context.Context, tx pgx.Tx, partition int16, entries []entry, now time.Time) error {
-	rows := make([]seatdb.InsertEventsParams, len(entries))
-	for i, e := range entries {
-		rows[i] = seatdb.InsertEventsParams{
-			Partition: partition, Entry: e.id, Kind: string(e.kind), Subscriber: e.pool.Subscriber, Licence: e.pool.Licence,
-			Seat: e.seat, Account: e.account, Company: e.company, Product: e.product, DeviceID: e.device, DeviceTitle: e.title,
-			Slot: e.slot, Generation: e.gen, SeatLimit: e.limit, Actor: e.actor, Address: e.address, Happened: e.at,
-			Mode: string(e.mode), Since: e.since,
-		}
-	}
-	var (
-		failed []error
-		told   []events.Event
-	)
-	seatdb.New(tx).InsertEvents(ctx, rows).QueryRow(func(i int, _ string, err error) {
-		if errors.Is(err, pgx.ErrNoRows) {
-			return
-		}
-		if err != nil {
-			failed = append(failed, err)
-			return
-		}
-		if e, tells := entries[i].event(now); tells {
-			told = append(told, e)
-		}
-	})
-	if err := errors.Join(failed...); err != nil {
+	fresh, err := seatdb.New(tx).InsertEvents(ctx, rowsOf(partition, entries))
+	if err != nil {
 		return err
 	}
-	return events.AppendAll(ctx, tx, told...)
+	isFresh := make(map[string]bool, len(fresh))
+	for _, id := range fresh {
+		isFresh[id] = true
+	}
+	told := notices{of: map[Pool][]*licensingv1.SeatChange{}}
+	for _, e := range entries {
+		if isFresh[e.id] {
+			told.add(e)
+		}
+	}
+	return events.AppendAll(ctx, tx, told.events(now)...)
 }
 
-// event is what others are told of an entry, if they are. What happens to a seat is told in its order; who listens to ends
-// alone hears no gap, since only the beginning of a seat is told otherwise.
-func (e entry) event(now time.Time) (events.Event, bool) {
-	verb, payload := e.told()
-	if payload == nil {
-		return events.Event{}, false
+func rowsOf(partition int16, entries []entry) seatdb.InsertEventsParams {
+	rows := seatdb.InsertEventsParams{Partition: partition, Nobody: uuid.Nil, Never: time.Time{}}
+	for _, e := range entries {
+		rows.Entries, rows.Kinds, rows.Modes = append(rows.Entries, e.id), append(rows.Kinds, string(e.kind)), append(rows.Modes, string(e.mode))
+		rows.Subscribers, rows.Licences = append(rows.Subscribers, e.pool.Subscriber), append(rows.Licences, e.pool.Licence)
+		rows.Seats, rows.Accounts = append(rows.Seats, e.seat), append(rows.Accounts, e.account)
+		rows.Companies, rows.Actors = append(rows.Companies, e.company), append(rows.Actors, e.actor)
+		rows.Products, rows.Devices = append(rows.Products, e.product), append(rows.Devices, e.device)
+		rows.Titles, rows.Addresses = append(rows.Titles, e.title), append(rows.Addresses, e.address)
+		rows.Slots, rows.Limits = append(rows.Slots, e.slot), append(rows.Limits, e.limit)
+		rows.Generations = append(rows.Generations, e.gen)
+		rows.Happened, rows.Since = append(rows.Happened, e.at), append(rows.Since, e.since)
 	}
-	who := caller.Caller{Service: "licensing", Address: e.address}
-	if e.actor != nil {
-		who.Account = licence.AccountName(*e.actor)
+	return rows
+}
+
+// maxChanges is how many changes one event tells.
+const maxChanges = 500
+
+// notices are what others are told: what happened to the seats of each pool, in its order.
+type notices struct {
+	pools []Pool
+	of    map[Pool][]*licensingv1.SeatChange
+}
+
+func (n *notices) add(e entry) {
+	if n.of[e.pool] == nil {
+		n.pools = append(n.pools, e.pool)
 	}
-	aggregate := e.pool.aggregate()
-	if e.seat != nil {
-		aggregate = e.name()
+	n.of[e.pool] = append(n.of[e.pool], e.message())
+}
+
+func (n *notices) events(now time.Time) []events.Event {
+	var list []events.Event
+	for _, of := range n.pools {
+		for changes := n.of[of]; len(changes) > 0; {
+			some := changes[:min(len(changes), maxChanges)]
+			changes = changes[len(some):]
+			list = append(list, events.Event{
+				Subject: "kontor.licensing.seat.changed", Aggregate: of.aggregate(), Subscriber: licence.SubscriberName(of.Subscriber),
+				Time: now, Payload: &licensingv1.SeatsChanged{Changes: some}, By: &caller.Caller{Service: "licensing"},
+			})
+		}
 	}
-	return events.Event{
-		Subject: "kontor.licensing.seat." + verb, Aggregate: aggregate, Subscriber: licence.SubscriberName(e.pool.Subscriber),
-		Company: e.companyName(), Time: now, Payload: payload, By: &who,
-	}, true
+	return list
 }
 
 // keepGap writes down that what happened between two instants may be missing.
 func keepGap(ctx context.Context, tx pgx.Tx, partition int16, of Pool, id string, since, until, now time.Time) error {
-	return keep(ctx, tx, partition, []entry{{id: id, kind: gap, pool: of, at: until, since: &since, mode: InPool}}, now)
+	return keep(ctx, tx, partition, []entry{{id: id, kind: gap, pool: of, at: until, since: since, mode: InPool}}, now)
 }
 
-// told is what others are told of an entry: nothing of a holder who came back to a seat that they knew it to have.
-func (e entry) told() (verb string, payload proto.Message) {
-	switch e.kind {
-	case claimed:
-		return "claimed", &licensingv1.SeatClaimed{
-			Seat: e.name(), Account: e.accountName(), Company: e.companyName(), Product: e.product, DeviceId: e.device, DeviceTitle: e.title,
-			Mode: modes[e.mode],
-		}
-	case left:
-		return "left", &licensingv1.SeatLeft{Seat: e.name(), Account: e.accountName(), Company: e.companyName(), DeviceId: e.device}
-	case transferred:
-		return e.ended(licensingv1.SeatEnd_SEAT_END_TRANSFERRED)
-	case gap:
-		return "gap", &licensingv1.SeatsGap{SinceTime: timestamppb.New(*e.since), UntilTime: timestamppb.New(e.at)}
-	case refused:
-		return "refused", &licensingv1.SeatRefused{Account: e.accountName(), Company: e.companyName(), Product: e.product, Limit: e.limit}
-	case recoveries:
-		return "recovered", &licensingv1.SeatsRecovering{UntilTime: timestamppb.New(e.at)}
-	case released:
-		return e.ended(licensingv1.SeatEnd_SEAT_END_RELEASED)
-	case expired:
-		return e.ended(licensingv1.SeatEnd_SEAT_END_EXPIRED)
-	case taken:
-		return e.ended(licensingv1.SeatEnd_SEAT_END_TAKEN)
-	default:
-		return "", nil
+// message is an entry as others are told it.
+func (e entry) message() *licensingv1.SeatChange {
+	m := &licensingv1.SeatChange{
+		Kind: kinds[e.kind], Time: timestamppb.New(e.at), Product: e.product, DeviceId: e.device, DeviceTitle: e.title, Limit: e.limit,
+		Address: e.address, SinceTime: instant(e.since),
 	}
-}
-
-func (e entry) ended(why licensingv1.SeatEnd) (verb string, payload proto.Message) {
-	return "ended", &licensingv1.SeatEnded{
-		Seat: e.name(), Account: e.accountName(), Company: e.companyName(), Product: e.product, End: why,
+	if e.seat != uuid.Nil {
+		m.Seat = e.pool.Name(e.seat)
 	}
-}
-
-func (e entry) name() string {
-	if e.seat == nil {
-		return ""
+	if e.account != uuid.Nil {
+		m.Account, m.Company, m.Mode = licence.AccountName(e.account), e.pool.companyName(e.company), modes[e.mode]
 	}
-	return e.pool.Name(*e.seat)
-}
-
-func (e entry) accountName() string {
-	return licence.AccountName(*cmp.Or(e.account, &uuid.Nil))
-}
-
-func (e entry) companyName() string {
-	if e.company == nil {
-		return ""
+	if e.actor != uuid.Nil {
+		m.Actor = licence.AccountName(e.actor)
 	}
-	return e.pool.companyName(*e.company)
+	return m
 }

@@ -58,9 +58,11 @@ func (p *Pools) RenewAll(ctx context.Context, of Pool, all []Renewal, by By) ([]
 			continue
 		}
 		renewed[i].Held = true
-		if renewed[i].Seat, err = one.seat(1); err != nil {
+		held, err := one.seat(1)
+		if err != nil {
 			return nil, err
 		}
+		renewed[i].Seat = held.in(all[i].Company, all[i].Device)
 	}
 	return renewed, nil
 }

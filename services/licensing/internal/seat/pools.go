@@ -53,7 +53,7 @@ type attempt struct {
 
 // NewPools returns pools.
 func NewPools(deps PoolDeps) *Pools {
-	return &Pools{deps: deps, f: functions{redis: deps.Redis}, opening: map[uuid.UUID]*attempt{}}
+	return &Pools{deps: deps, f: functions{redis: deps.Redis, waiting: map[uuid.UUID][]*pending{}}, opening: map[uuid.UUID]*attempt{}}
 }
 
 // told asks a pool; one that is closed is opened unless it rests, when the answer stays `closed`.
@@ -159,8 +159,12 @@ func (p *Pools) openFromRow(ctx context.Context, db *seatdb.Queries, of uuid.UUI
 			return false, err
 		}
 	}
+	read, err := p.lastRead(ctx, db, of)
+	if err != nil {
+		return false, err
+	}
 	args := []any{
-		woken.Recovery, wait.Milliseconds(), lease.Milliseconds(), int64(woken.LongestLease) * 1000, subscriber.String(), of.String(),
+		woken.Recovery, wait.Milliseconds(), lease.Milliseconds(), int64(woken.LongestLease) * 1000, subscriber.String(), of.String(), read,
 	}
 	out, err := db.TravelSeatsOut(ctx, seatdb.TravelSeatsOutParams{Licence: of, Now: p.deps.Real.Now()})
 	if err != nil {
@@ -171,6 +175,15 @@ func (p *Pools) openFromRow(ctx context.Context, db *seatdb.Queries, of uuid.UUI
 	}
 	_, err = p.f.call(ctx, "open", of, args...)
 	return err == nil, err
+}
+
+// lastRead is the entry of the log up to which it was taken over.
+func (p *Pools) lastRead(ctx context.Context, db *seatdb.Queries, of uuid.UUID) (string, error) {
+	entry, err := db.PositionEntry(ctx, int16(partitionOf(of)))
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "0-0", nil
+	}
+	return entry, err
 }
 
 // noteGap writes down that what happened to a pool's seats since the log was read last may be missing.

@@ -4,9 +4,8 @@ import (
 	"context"
 	"embed"
 	"errors"
-	"fmt"
 	"io/fs"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,10 +34,11 @@ var library = sync.OnceValues(func() (string, error) {
 })
 
 // prefix of the functions' names in Redis.
-const prefix = "kontor_seats_2_"
+const prefix = "kontor_seats_3_"
 
 // Words that the functions answer with.
 const (
+	wordFailed     = "failed"
 	wordOpen       = "open"
 	wordClosed     = "closed"
 	wordLonger     = "longer"
@@ -67,21 +67,128 @@ func unavailable(err error) error {
 	return failure.New(commonv1.Reason_REASON_UNAVAILABLE, "part", "seats").Wrap(err)
 }
 
-// functions calls the functions in lua/. A server that doesn't have them, because it is new or lost them, gets them.
-type functions struct{ redis redis.UniversalClient }
+// functions calls the functions in lua/. A server that doesn't have them, because it is new or lost them, gets them. What
+// is called of one pool while it answers another call goes together in the next: many calls cost little more than one.
+// Safe for concurrent use.
+type functions struct {
+	redis redis.UniversalClient
 
-// answer is what a function answered: a word and what belongs to it.
-type answer []any
-
-func (f functions) call(ctx context.Context, name string, of uuid.UUID, args ...any) (answer, error) {
-	return f.try(ctx, func() *redis.Cmd { return f.redis.FCall(ctx, prefix+name, poolKeys(of), args...) })
+	mu sync.Mutex
+	// waiting are the calls of each pool that is being called just now.
+	waiting map[uuid.UUID][]*pending
 }
 
-func (f functions) read(ctx context.Context, name string, of uuid.UUID, args ...any) (answer, error) {
-	return f.try(ctx, func() *redis.Cmd { return f.redis.FCallRO(ctx, prefix+name, poolKeys(of), args...) })
+// pending is one call and what came of it.
+type pending struct {
+	name   string
+	args   []any
+	done   chan struct{}
+	answer answer
+	err    error
 }
 
-func (f functions) try(ctx context.Context, call func() *redis.Cmd) (answer, error) {
+const (
+	// together is how many calls go together at the most: they keep a server for a millisecond.
+	together = 64
+	// calling bounds calls that go together: whoever made them has a shorter patience each.
+	calling = 5 * time.Second
+)
+
+// call calls a function that changes a pool.
+func (f *functions) call(ctx context.Context, name string, of uuid.UUID, args ...any) (answer, error) {
+	one := &pending{name: name, args: args}
+	f.mu.Lock()
+	if waiting, busy := f.waiting[of]; busy {
+		one.done = make(chan struct{})
+		f.waiting[of] = append(waiting, one)
+		f.mu.Unlock()
+		select {
+		case <-one.done:
+		case <-ctx.Done():
+			if f.withdraw(of, one) {
+				return nil, ctx.Err()
+			}
+			<-one.done // What is under way must not happen after its caller went on to something else.
+		}
+		return one.answer, one.err
+	}
+	f.waiting[of] = nil
+	f.mu.Unlock()
+	f.carry(ctx, of, []*pending{one})
+	if next := f.next(of); len(next) > 0 {
+		go f.carryOn(of, next)
+	}
+	return one.answer, one.err
+}
+
+// withdraw takes back a call that was not made yet.
+func (f *functions) withdraw(of uuid.UUID, one *pending) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	at := slices.Index(f.waiting[of], one)
+	if at < 0 {
+		return false
+	}
+	f.waiting[of] = slices.Delete(f.waiting[of], at, at+1)
+	return true
+}
+
+// next takes the calls that go together now. Without any the pool is not being called any more.
+func (f *functions) next(of uuid.UUID) []*pending {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	waiting := f.waiting[of]
+	if len(waiting) == 0 {
+		delete(f.waiting, of)
+		return nil
+	}
+	count := min(len(waiting), together)
+	f.waiting[of] = slices.Clone(waiting[count:])
+	return waiting[:count]
+}
+
+// carryOn calls for those who wait until nobody does.
+func (f *functions) carryOn(of uuid.UUID, batch []*pending) {
+	for len(batch) > 0 {
+		ctx, cancel := context.WithTimeout(context.Background(), calling)
+		f.carry(ctx, of, batch)
+		cancel()
+		for _, one := range batch {
+			close(one.done)
+		}
+		batch = f.next(of)
+	}
+}
+
+// carry calls a pool's functions together, and fills in what came of each.
+func (f *functions) carry(ctx context.Context, of uuid.UUID, batch []*pending) {
+	size := 0
+	for _, one := range batch {
+		size += 2 + len(one.args)
+	}
+	args := make([]any, 0, size)
+	for _, one := range batch {
+		args = append(append(args, one.name, len(one.args)), one.args...)
+	}
+	answers, err := f.try(ctx, func() *redis.Cmd { return f.redis.FCall(ctx, prefix+"change", poolKeys(of), args...) })
+	for i, one := range batch {
+		if one.err = err; err == nil {
+			one.answer, one.err = answers.list(i).done()
+		}
+	}
+}
+
+// read calls a function that changes nothing.
+func (f *functions) read(ctx context.Context, name string, of uuid.UUID, args ...any) (answer, error) {
+	args = append([]any{name}, args...)
+	got, err := f.try(ctx, func() *redis.Cmd { return f.redis.FCallRO(ctx, prefix+"look", poolKeys(of), args...) })
+	if err != nil {
+		return nil, err
+	}
+	return got.done()
+}
+
+func (f *functions) try(ctx context.Context, call func() *redis.Cmd) (answer, error) {
 	got, err := call().Slice()
 	if isMissing(err) {
 		if err := f.load(ctx); err != nil {
@@ -101,7 +208,7 @@ func isMissing(err error) bool {
 }
 
 // load gives the functions to every server that has pools.
-func (f functions) load(ctx context.Context) error {
+func (f *functions) load(ctx context.Context) error {
 	source, err := library()
 	if err != nil {
 		return err
@@ -112,138 +219,6 @@ func (f functions) load(ctx context.Context) error {
 		})
 	}
 	return f.redis.FunctionLoadReplace(ctx, source).Err()
-}
-
-func (a answer) word() string { return a.text(0) }
-
-func (a answer) text(i int) string {
-	if i >= len(a) {
-		return ""
-	}
-	text, _ := a[i].(string)
-	return text
-}
-
-// duration is a number of milliseconds.
-func (a answer) duration(i int) time.Duration {
-	ms, _ := strconv.ParseInt(a.text(i), 10, 64)
-	return time.Duration(ms) * time.Millisecond
-}
-
-// seats are a list of seats.
-func (a answer) seats(i int) ([]Seat, error) {
-	if i >= len(a) {
-		return nil, nil
-	}
-	list, _ := a[i].([]any)
-	seats := make([]Seat, 0, len(list))
-	for j := range list {
-		s, err := answer(list).seat(j)
-		if err != nil {
-			return nil, err
-		}
-		seats = append(seats, s)
-	}
-	return seats, nil
-}
-
-// list is what belongs to an answer as a list.
-func (a answer) list(i int) answer {
-	if i >= len(a) {
-		return nil
-	}
-	list, _ := a[i].([]any)
-	return list
-}
-
-// shownFields is how many fields `shown` in lua/ gives.
-const shownFields = 18
-
-// seat is one seat, as `shown` in lua/ gives it.
-func (a answer) seat(i int) (Seat, error) {
-	f := a.list(i)
-	if len(f) != shownFields {
-		return Seat{}, fmt.Errorf("seat: Redis answered a seat of %d fields", len(f))
-	}
-	var r reader
-	s := Seat{
-		Slot: int32(r.number(f.text(0))), ID: r.id(f.text(1)), Account: r.id(f.text(2)), Product: f.text(3),
-		Generation: r.number(f.text(4)), Since: r.instant(f.text(5)), Renewed: r.instant(f.text(6)), Active: r.instant(f.text(7)),
-		Mode: Mode(f.text(8)), Ends: r.instant(f.text(9)), Taking: r.maybe(f.text(10)), PerPerson: f.text(11) == "1",
-		Place: Place{Company: r.id(f.text(12)), Device: f.text(13), Title: f.text(14)}, Cap: r.maybe(f.text(17)),
-	}
-	for n := range f.list(15) {
-		at := f.list(15).list(n)
-		place := Place{Company: r.id(at.text(0)), Device: at.text(1), Title: at.text(2), Until: r.instant(at.text(3))}
-		if place.Company == s.Company && place.Device == s.Device {
-			s.Until = place.Until
-		}
-		s.Places = append(s.Places, place)
-	}
-	for n := range f.list(16) {
-		plea := f.list(16).list(n)
-		s.Pleas = append(s.Pleas, Plea{ID: plea.text(0), Account: r.id(plea.text(1)), Text: plea.text(2), Since: r.instant(plea.text(3))})
-	}
-	if s.Until.Before(s.Ends) {
-		s.Ends = s.Until // The place's lease; others may hold the seat for longer.
-	}
-	return s, r.err
-}
-
-// reader reads texts and keeps the first error.
-type reader struct{ err error }
-
-func (r *reader) note(err error) {
-	if r.err == nil && err != nil {
-		r.err = fmt.Errorf("seat: from Redis: %w", err)
-	}
-}
-
-func (r *reader) number(text string) int64 {
-	n, err := strconv.ParseInt(text, 10, 64)
-	r.note(err)
-	return n
-}
-
-func (r *reader) id(text string) uuid.UUID {
-	id, err := uuid.Parse(text)
-	r.note(err)
-	return id
-}
-
-// optional reads an id that may be missing.
-func (r *reader) optional(text string) *uuid.UUID {
-	if text == "" {
-		return nil
-	}
-	id := r.id(text)
-	return &id
-}
-
-func (r *reader) instant(text string) time.Time { return time.UnixMilli(r.number(text)).UTC() }
-
-// maybe is an instant, zero for 0.
-func (r *reader) maybe(text string) time.Time {
-	if text == "0" {
-		return time.Time{}
-	}
-	return r.instant(text)
-}
-
-// states are ends of leases in a function's answer; the zero time for a seat that is not held.
-func (a answer) states() ([]time.Time, error) {
-	if len(a) < 2 {
-		return nil, errors.New("seat: Redis answered no states")
-	}
-	list, _ := a[1].([]any)
-	ends := make([]time.Time, len(list))
-	var r reader
-	for i := range list {
-		if text := answer(list).text(i); text != "" {
-			ends[i] = r.instant(text)
-		}
-	}
-	return ends, r.err
 }
 
 // byCaller turns an account's name into what the log keeps.

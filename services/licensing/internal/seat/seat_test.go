@@ -334,7 +334,10 @@ func TestAPoolThatNobodyIsInRestsAndNeedsNoRecovery(t *testing.T) {
 	require.NoError(t, b.tidy(t.Context(), b.of.Licence))
 	require.NoError(t, b.Release(t.Context(), b.of, mine, By{}))
 	// As if it had been empty for a while.
-	require.NoError(t, b.client.HSet(t.Context(), poolKeys(b.of.Licence)[0], "emptied", 1).Err())
+	const script = `local pool = cmsgpack.unpack(redis.call('GET', KEYS[1]))
+		pool.emptied = 1
+		redis.call('SET', KEYS[1], cmsgpack.pack(pool)) return 1`
+	require.NoError(t, b.client.Eval(t.Context(), script, poolKeys(b.of.Licence)[:1]).Err())
 	require.NoError(t, b.tidy(t.Context(), b.of.Licence))
 	require.Zero(t, b.client.Exists(t.Context(), poolKeys(b.of.Licence)[:5]...).Val())
 	b.lose("flushed")

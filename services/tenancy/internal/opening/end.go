@@ -30,10 +30,13 @@ func EndAll(ctx context.Context, tx pgx.Tx, company uuid.UUID, end tenancyv1.Ses
 	return tellClosed(ctx, tx, at, end, list)
 }
 
-// endOfSeat ends the sessions that live by a seat.
-func endOfSeat(ctx context.Context, tx pgx.Tx, seat string, end tenancyv1.SessionEnd) (some bool, err error) {
+// endOfSeats ends the sessions that live by some seats.
+func endOfSeats(ctx context.Context, tx pgx.Tx, seats []string, end tenancyv1.SessionEnd) (some bool, err error) {
+	if len(seats) == 0 {
+		return false, nil
+	}
 	at := now()
-	rows, err := openingdb.New(tx).EndOfSeat(ctx, openingdb.EndOfSeatParams{Seat: seat, Now: at, Reason: int16(end)})
+	rows, err := openingdb.New(tx).EndOfSeats(ctx, openingdb.EndOfSeatsParams{Seats: seats, Now: at, Reason: int16(end)})
 	if err != nil {
 		return false, err
 	}

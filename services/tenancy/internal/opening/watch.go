@@ -12,13 +12,13 @@ import (
 	"kontor.internal/services/tenancy/internal/names"
 )
 
-// SeatEvents ends the sessions of seats that are held no longer, or are used elsewhere only, once whichever copy of the service hears of it. A seat
-// belongs to one holding, so an event that comes late ends nobody else's.
+// SeatEvents ends the sessions of seats that are held no longer, or are used elsewhere only, once whichever copy of the
+// service hears of it. A seat belongs to one holding, so an event that comes late ends nobody else's.
 func (s *Sessions) SeatEvents() events.Consumer {
 	return events.Consumer{
-		Name: "tenancy-seats", Filters: []string{"kontor.licensing.seat.ended", "kontor.licensing.seat.left"}, AcceptAnyFirst: true,
+		Name: "tenancy-seats", Filters: []string{"kontor.licensing.seat.>"}, AcceptAnyFirst: true,
 		Handle: func(ctx context.Context, tx pgx.Tx, e events.Received) error {
-			some, err := followSeat(ctx, tx, e)
+			some, err := followSeats(ctx, tx, e)
 			if some {
 				s.wake()
 			}
@@ -27,31 +27,41 @@ func (s *Sessions) SeatEvents() events.Consumer {
 	}
 }
 
-// followSeat ends what an event says is over.
-func followSeat(ctx context.Context, tx pgx.Tx, e events.Received) (some bool, err error) {
-	var (
-		over licensingv1.SeatEnded
-		left licensingv1.SeatLeft
-	)
-	switch {
-	case e.Is(&over):
-		if err := e.Decode(&over); err != nil {
-			return false, err
-		}
-		return endOfSeat(ctx, tx, over.GetSeat(), tenancyv1.SessionEnd_SESSION_END_SEAT)
-	case e.Is(&left):
-		if err := e.Decode(&left); err != nil {
-			return false, err
-		}
-		_, company, err := names.ParseCompany(left.GetCompany())
-		if err != nil {
-			return false, err
-		}
-		place := inPlace{seat: left.GetSeat(), company: company, device: left.GetDeviceId()}
-		return endInPlace(ctx, tx, place, "", tenancyv1.SessionEnd_SESSION_END_SEAT)
-	default:
+// followSeats ends what an event says is over.
+func followSeats(ctx context.Context, tx pgx.Tx, e events.Received) (some bool, err error) {
+	var changed licensingv1.SeatsChanged
+	if !e.Is(&changed) {
 		return false, nil
 	}
+	if err := e.Decode(&changed); err != nil {
+		return false, err
+	}
+	var over []string
+	for _, c := range changed.GetChanges() {
+		switch c.GetKind() {
+		case licensingv1.SeatChangeKind_SEAT_CHANGE_KIND_RELEASED, licensingv1.SeatChangeKind_SEAT_CHANGE_KIND_EXPIRED,
+			licensingv1.SeatChangeKind_SEAT_CHANGE_KIND_TAKEN, licensingv1.SeatChangeKind_SEAT_CHANGE_KIND_TRANSFERRED:
+			over = append(over, c.GetSeat())
+		case licensingv1.SeatChangeKind_SEAT_CHANGE_KIND_LEFT:
+			ended, err := leftPlace(ctx, tx, c)
+			if err != nil {
+				return false, err
+			}
+			some = some || ended
+		default: // It ends nobody's work.
+		}
+	}
+	ended, err := endOfSeats(ctx, tx, over, tenancyv1.SessionEnd_SESSION_END_SEAT)
+	return some || ended, err
+}
+
+func leftPlace(ctx context.Context, tx pgx.Tx, c *licensingv1.SeatChange) (some bool, err error) {
+	_, company, err := names.ParseCompany(c.GetCompany())
+	if err != nil {
+		return false, err
+	}
+	place := inPlace{seat: c.GetSeat(), company: company, device: c.GetDeviceId()}
+	return endInPlace(ctx, tx, place, "", tenancyv1.SessionEnd_SESSION_END_SEAT)
 }
 
 // Changes is what every copy of the service hears of changed rights and licences. Acting twice changes nothing, and what is

@@ -1,12 +1,13 @@
-#!lua name=kontor_seats_2
+#!lua name=kontor_seats_3
 -- The seats of one licence (a pool), changed by these functions only, on Redis's own clock. A change of what a function
 -- expects or keeps gets another library name, so that two versions of the service can run side by side.
 --
--- KEYS are in one hash slot: 1 pool (hash), 2 held (hash: slot -> record), 3 ends (sorted set: slots by end of lease),
--- 4 index (hash: t:<seat>, h:<holder> -> slot, c:<company>, p:<product> -> how many), 5 free (sorted set: slots given
--- back), 6 log (stream of the partition), 7 due (sorted set of the partition: pools by when to look at them), 8 line
--- (sorted set: tickets by number), 9 tickets (hash: ticket -> who waits), and the name of the partition's channel, where
--- streams hear of what concerns them. A function answers a word and what belongs to it. Times are milliseconds since 1970.
+-- KEYS are in one hash slot: 1 pool (what is known of it as a whole, packed), 2 held (hash: slot -> record), 3 ends (sorted
+-- set: slots by end of lease), 4 index (hash: t:<seat>, h:<holder> -> slot, c:<company> -> how many), 5 free (sorted set:
+-- slots given back), 6 log (stream of the partition), 7 due (sorted set of the partition: pools by when to look at them),
+-- 8 line (sorted set: tickets by number), 9 tickets (hash: ticket -> who waits), and the name of the partition's channel,
+-- where streams hear of what concerns them. A function answers a word and what belongs to it. Times are milliseconds
+-- since 1970.
 
 local POOL, HELD, ENDS, INDEX, FREE, LOG, DUE, LINE, TICKETS, NEWS = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 local REST = 5000 -- an empty pool is looked at again after this long
@@ -34,14 +35,31 @@ end
 
 local function whole(n) return string.format('%.0f', n) end
 
--- The pool as it stands, nil when it must be opened first: it is not there, or another server wrote it last.
-local function open_pool(keys, t)
-  local v = redis.call('HMGET', keys[POOL], 'run', 'until', 'lease', 'longest', 'subscriber', 'licence', 'used', 'limits')
-  if not v[1] or v[1] ~= server() then return nil end
+-- A turn is one pool while functions work on it, all at one instant. What they change of the pool as a whole, write down
+-- and tell is done once, when the turn ends. The pool is nil when it must be opened first: it is not there, or another
+-- server wrote it last.
+local function begin(keys)
+  local packed = redis.call('GET', keys[POOL])
+  local pool = packed and cmsgpack.unpack(packed)
+  if pool and pool.run ~= server() then pool = nil end
+  local t = now()
   return {
-    recovering = t < tonumber(v[2]), till = tonumber(v[2]), lease = tonumber(v[3]), longest = tonumber(v[4]),
-    subscriber = v[5], licence = v[6], used = tonumber(v[7]), limits = v[8],
+    keys = keys, t = t, pool = pool, recovering = pool and t < pool.till, entries = {}, news = {}, lists = {}, evicted = false,
   }
+end
+
+-- Writes entries into the log, under an id or '*'.
+local function write(c, id, entries)
+  redis.call('XADD', c.keys[LOG], id, 'of', c.pool.subscriber .. ' ' .. c.pool.licence, 'at', whole(c.t), 'entries',
+    cmsgpack.pack(entries))
+end
+
+local function done(c)
+  for what, _ in pairs(c.news) do redis.call('PUBLISH', c.keys[NEWS], what) end
+  if not c.pool then return end
+  if #c.entries > 0 then write(c, '*', c.entries) end
+  if c.look then redis.call('ZADD', c.keys[DUE], 'LT', whole(c.look), c.pool.licence) end
+  redis.call('SET', c.keys[POOL], cmsgpack.pack(c.pool))
 end
 
 -- A record: what is known of a held seat. CAP and TAKING are instants that no lease goes beyond, 0 for none.
@@ -61,9 +79,15 @@ end
 
 local function holder_of(r) return 'h:' .. holder(r[ACCOUNT], r[PRODUCT], r[AT][1][DEVICE], r[PERSON], r[MODE]) end
 
-local function record(keys, slot)
-  local packed = redis.call('HGET', keys[HELD], slot)
+local function record(c, slot)
+  local packed = redis.call('HGET', c.keys[HELD], slot)
   return packed and cmsgpack.unpack(packed)
+end
+
+-- The slot and the record of a seat.
+local function find(c, seat)
+  local slot = redis.call('HGET', c.keys[INDEX], 't:' .. seat)
+  return slot, slot and record(c, slot)
 end
 
 local function place_in(r, company, device)
@@ -87,159 +111,172 @@ local function ends_of(r)
   return last
 end
 
-local function log(keys, p, kind, slot, r, place, limit, actor, address, t)
-  redis.call('XADD', keys[LOG], '*', 'kind', kind, 'subscriber', p.subscriber, 'licence', p.licence, 'seat', r[SEAT],
-    'account', r[ACCOUNT], 'company', place[COMPANY], 'product', r[PRODUCT], 'device', place[DEVICE], 'title', place[TITLE],
-    'slot', slot, 'generation', whole(r[GENERATION]), 'mode', r[MODE], 'limit', limit, 'actor', actor, 'address', address,
-    'at', whole(t))
-end
-
-local function tell(keys, what) redis.call('PUBLISH', keys[NEWS], what) end
-
-local function changed(keys) redis.call('HINCRBY', keys[POOL], 'version', 1) end
-
-local function look_at(keys, p, t) redis.call('ZADD', keys[DUE], 'LT', whole(t), p.licence) end
-
--- What callers get to see of a held seat, as it is used in one of its places.
-local function shown(slot, r, place)
-  local places, pleas = {}, {}
-  for i, at in ipairs(r[AT]) do places[i] = {at[COMPANY], at[DEVICE], at[TITLE], whole(at[UNTIL])} end
-  for i, plea in ipairs(r[PLEAS]) do pleas[i] = {plea[1], plea[2], plea[3], whole(plea[4])} end
-  return {
-    tostring(slot), r[SEAT], r[ACCOUNT], r[PRODUCT], whole(r[GENERATION]), whole(r[SINCE]), whole(r[RENEWED]),
-    whole(r[ACTIVE]), r[MODE], whole(ends_of(r)), whole(r[TAKING]), r[PERSON], place[COMPANY], place[DEVICE], place[TITLE],
-    places, pleas, whole(r[CAP]),
+-- Writes down what happens: to a seat, in a place, by whom. Another instant than now is that until when it lasts.
+local function log(c, kind, slot, r, place, limit, actor, address, at)
+  c.entries[#c.entries + 1] = {
+    kind, r[SEAT], r[ACCOUNT], place[COMPANY], r[PRODUCT], place[DEVICE], place[TITLE], tonumber(slot), r[GENERATION], r[MODE],
+    limit, actor, address, at or c.t,
   }
 end
 
-local function save(keys, p, slot, r)
-  local ends = ends_of(r)
-  redis.call('HSET', keys[HELD], slot, cmsgpack.pack(r))
-  redis.call('ZADD', keys[ENDS], whole(ends), slot)
-  look_at(keys, p, ends)
+local function tell(c, what) c.news[what] = true end
+
+-- The board looks otherwise.
+local function changed(c)
+  c.pool.version = c.pool.version + 1
+  c.lists = {}
 end
 
-local function count(keys, r, company, by)
+local function look_at(c, t)
+  if not c.look or t < c.look then c.look = t end
+end
+
+-- Keeps a record. It answers the seat as callers get it: its slot and its record.
+local function save(c, slot, r)
+  local ends, packed = ends_of(r), cmsgpack.pack(r)
+  c.lists = {}
+  redis.call('HSET', c.keys[HELD], slot, packed)
+  redis.call('ZADD', c.keys[ENDS], whole(ends), slot)
+  look_at(c, ends)
+  return {tostring(slot), packed}
+end
+
+local function count(c, r, company, by)
   if not counts(r[MODE]) then return end
-  if redis.call('HINCRBY', keys[INDEX], 'c:' .. company, by) <= 0 then
-    redis.call('HDEL', keys[INDEX], 'c:' .. company)
+  if redis.call('HINCRBY', c.keys[INDEX], 'c:' .. company, by) <= 0 then
+    redis.call('HDEL', c.keys[INDEX], 'c:' .. company)
   end
 end
 
+local function count_product(c, product, by)
+  local held = (c.pool.products[product] or 0) + by
+  c.pool.products[product] = held > 0 and held or nil
+end
+
 -- Takes a place from a seat that has others.
-local function leave(keys, p, slot, r, i, actor, address, t)
+local function leave(c, slot, r, i, actor, address)
   local place = table.remove(r[AT], i)
-  if not works_in(r, place[COMPANY]) then count(keys, r, place[COMPANY], -1) end
-  log(keys, p, 'left', slot, r, place, 0, actor, address, t)
-  changed(keys)
+  if not works_in(r, place[COMPANY]) then count(c, r, place[COMPANY], -1) end
+  log(c, 'left', slot, r, place, 0, actor, address)
+  changed(c)
 end
 
 -- Ends the places that ran out of a seat that is renewed in another.
-local function drop_places(keys, p, slot, r, t)
-  if p.recovering then return end
+local function drop_places(c, slot, r)
+  if c.recovering then return end
   for i = #r[AT], 1, -1 do
-    if r[AT][i][UNTIL] <= t and #r[AT] > 1 then leave(keys, p, slot, r, i, '', '', t) end
+    if r[AT][i][UNTIL] <= c.t and #r[AT] > 1 then leave(c, slot, r, i, '', '') end
   end
 end
 
 -- Lets the lease of a place run anew.
-local function extend(keys, p, slot, r, place, lease, t)
-  r[RENEWED], place[UNTIL] = t, t + lease
-  if #r[AT] > 1 then drop_places(keys, p, slot, r, t) end
-  save(keys, p, slot, r)
-  return shown(slot, r, place)
+local function extend(c, slot, r, place, lease)
+  r[RENEWED], place[UNTIL] = c.t, c.t + lease
+  if #r[AT] > 1 then drop_places(c, slot, r) end
+  return save(c, slot, r)
+end
+
+local function next_generation(c)
+  c.pool.generation = c.pool.generation + 1
+  return c.pool.generation
 end
 
 -- Puts a holder into a slot, in one place.
-local function put(keys, p, slot, r)
-  redis.call('HSET', keys[INDEX], 't:' .. r[SEAT], slot, holder_of(r), slot)
-  count(keys, r, r[AT][1][COMPANY], 1)
+local function put(c, slot, r, me)
+  redis.call('HSET', c.keys[INDEX], 't:' .. r[SEAT], slot, me, slot)
+  count(c, r, r[AT][1][COMPANY], 1)
+  c.pool.live = c.pool.live + 1
   if counts(r[MODE]) then
-    p.used = redis.call('HINCRBY', keys[POOL], 'used', 1)
-    redis.call('HINCRBY', keys[INDEX], 'p:' .. r[PRODUCT], 1)
+    c.pool.used = c.pool.used + 1
+    count_product(c, r[PRODUCT], 1)
   end
-  changed(keys)
-  save(keys, p, slot, r)
+  changed(c)
+  return save(c, slot, r)
 end
 
 -- Ends a holding: the slot is free at once.
-local function finish(keys, p, slot, r, kind, actor, address, t)
-  redis.call('HDEL', keys[HELD], slot)
-  redis.call('ZREM', keys[ENDS], slot)
-  redis.call('HDEL', keys[INDEX], 't:' .. r[SEAT], holder_of(r))
-  local done = {}
+local function finish(c, slot, r, kind, actor, address)
+  local pool = c.pool
+  redis.call('HDEL', c.keys[HELD], slot)
+  redis.call('ZREM', c.keys[ENDS], slot)
+  redis.call('HDEL', c.keys[INDEX], 't:' .. r[SEAT], holder_of(r))
+  local left = {}
   for _, place in ipairs(r[AT]) do
-    if not done[place[COMPANY]] then count(keys, r, place[COMPANY], -1) end
-    done[place[COMPANY]] = true
+    if not left[place[COMPANY]] then count(c, r, place[COMPANY], -1) end
+    left[place[COMPANY]] = true
   end
+  pool.live = pool.live - 1
   if counts(r[MODE]) then
-    p.used = redis.call('HINCRBY', keys[POOL], 'used', -1)
-    if redis.call('HINCRBY', keys[INDEX], 'p:' .. r[PRODUCT], -1) <= 0 then
-      redis.call('HDEL', keys[INDEX], 'p:' .. r[PRODUCT])
-    end
-    if p.used == 0 then
-      redis.call('DEL', keys[FREE])
-      redis.call('HSET', keys[POOL], 'top', 0)
+    pool.used = pool.used - 1
+    count_product(c, r[PRODUCT], -1)
+    if pool.used == 0 then
+      redis.call('DEL', c.keys[FREE])
+      pool.top = 0
     else
-      redis.call('ZADD', keys[FREE], slot, slot)
+      redis.call('ZADD', c.keys[FREE], slot, slot)
     end
   end
-  if redis.call('ZCARD', keys[ENDS]) == 0 then
-    redis.call('HSET', keys[POOL], 'emptied', whole(t))
-    look_at(keys, p, t + REST)
+  if pool.live == 0 then
+    pool.emptied = c.t
+    look_at(c, c.t + REST)
   end
-  changed(keys)
-  log(keys, p, kind, slot, r, r[AT][1], 0, actor, address, t)
-  tell(keys, 'ended ' .. r[SEAT])
-  if redis.call('ZCARD', keys[LINE]) > 0 then tell(keys, 'line ' .. p.licence) end
+  changed(c)
+  log(c, kind, slot, r, r[AT][1], 0, actor, address)
+  tell(c, 'ended ' .. r[SEAT])
+  if pool.line > 0 then tell(c, 'line ' .. pool.licence) end
 end
 
 -- How a seat ended whose time is over.
-local function over(keys, p, slot, r, t)
-  if r[TAKING] > 0 and r[TAKING] <= t then
-    finish(keys, p, slot, r, 'taken', r[TAKER], '', t)
+local function over(c, slot, r)
+  if r[TAKING] > 0 and r[TAKING] <= c.t then
+    finish(c, slot, r, 'taken', r[TAKER], '')
   else
-    finish(keys, p, slot, r, 'expired', '', '', t)
+    finish(c, slot, r, 'expired', '', '')
   end
 end
 
--- Ends what has run out. While the pool recovers nothing is: a lease may have been renewed in what was lost.
-local function evict(keys, p, t)
-  if p.recovering then return end
+-- Ends what has run out, once a turn. While the pool recovers nothing is: a lease may have been renewed in what was lost.
+local function evict(c)
+  if c.recovering or c.evicted then return end
+  c.evicted = true
   while true do
-    local gone = redis.call('ZRANGEBYSCORE', keys[ENDS], '-inf', whole(t), 'LIMIT', 0, 500)
-    for _, slot in ipairs(gone) do over(keys, p, slot, record(keys, slot), t) end
+    local gone = redis.call('ZRANGEBYSCORE', c.keys[ENDS], '-inf', whole(c.t), 'LIMIT', 0, 500)
+    for _, slot in ipairs(gone) do over(c, slot, record(c, slot)) end
     if #gone < 500 then return end
   end
 end
 
--- Some of those who hold seats that count, of the whole pool, one company or one product, by end of lease.
-local function holders(keys, matches, most)
+-- Some of those who hold seats, by end of lease: all, or those that match.
+local function holders(c, matches, most)
   local found, from = {}, 0
-  while true do
-    local slots = redis.call('ZRANGE', keys[ENDS], from, from + 99)
-    for _, slot in ipairs(slots) do
-      if #found >= most then return found end
-      local r = record(keys, slot)
-      if matches(r) then found[#found + 1] = shown(slot, r, r[AT][1]) end
+  while #found < most do
+    local slots = redis.call('ZRANGE', c.keys[ENDS], from, from + 99)
+    if #slots == 0 then return found end
+    local packed = redis.call('HMGET', c.keys[HELD], unpack(slots))
+    for i, slot in ipairs(slots) do
+      local r = cmsgpack.unpack(packed[i])
+      if #found < most and matches(r) then found[#found + 1] = {slot, packed[i]} end
     end
-    if #slots < 100 then return found end
     from = from + 100
   end
+  return found
 end
 
 -- The lowest slot that is free: with fewer than `limit` held it is not above `limit`.
-local function free_slot(keys)
-  local free = redis.call('ZPOPMIN', keys[FREE])
-  return free[1] or tostring(redis.call('HINCRBY', keys[POOL], 'top', 1))
+local function free_slot(c)
+  if c.pool.used < c.pool.top then
+    local free = redis.call('ZPOPMIN', c.keys[FREE])
+    if free[1] then return free[1] end
+  end
+  c.pool.top = c.pool.top + 1
+  return tostring(c.pool.top)
 end
 
 -- Makes a slot another's than the free ones'.
-local function occupy(keys, slot)
-  local top = tonumber(redis.call('HGET', keys[POOL], 'top'))
-  for gap = top + 1, tonumber(slot) - 1 do redis.call('ZADD', keys[FREE], gap, gap) end
-  redis.call('HSET', keys[POOL], 'top', math.max(top, tonumber(slot)))
-  redis.call('ZREM', keys[FREE], slot)
+local function occupy(c, slot)
+  for gap = c.pool.top + 1, tonumber(slot) - 1 do redis.call('ZADD', c.keys[FREE], gap, gap) end
+  c.pool.top = math.max(c.pool.top, tonumber(slot))
+  redis.call('ZREM', c.keys[FREE], slot)
 end
 
-local function held_in(keys, what) return tonumber(redis.call('HGET', keys[INDEX], what) or '0') end
+local function held_in(c, company) return tonumber(redis.call('HGET', c.keys[INDEX], 'c:' .. company) or '0') end

@@ -1,24 +1,20 @@
 -- transfer: seat, account that gets it, actor, address. It is kept for them. 'kept' and until when; 'gone'; 'closed'.
-local function transfer(keys, args)
-  local t = now()
-  local p = open_pool(keys, t)
-  if not p then return {'closed'} end
-  local slot = redis.call('HGET', keys[INDEX], 't:' .. args[1])
-  local r = slot and record(keys, slot)
+local function transfer(c, args)
+  local slot, r = find(c, args[1])
   if not r or not counts(r[MODE]) then return {'gone'} end
   local ticket = 'a:' .. redis.sha1hex(args[2] .. '\n' .. r[PRODUCT])
-  local till = t + HANDED
-  redis.call('HSET', keys[TICKETS], ticket, cmsgpack.pack({args[2], r[AT][1][COMPANY], r[PRODUCT], t, till, 1}))
-  redis.call('ZADD', keys[LINE], 0, ticket)
-  finish(keys, p, slot, r, 'transferred', args[3], args[4], t)
-  look_at(keys, p, till)
+  local till = c.t + HANDED
+  save_ticket(c, ticket, {args[2], r[AT][1][COMPANY], r[PRODUCT], c.t, till, 1})
+  queue(c, 0, ticket)
+  finish(c, slot, r, 'transferred', args[3], args[4])
+  look_at(c, till)
   return {'kept', whole(till)}
 end
 
 -- How many places in line an account has, with all its devices.
-local function tickets_of(keys, account)
+local function tickets_of(c, account)
   local count = 0
-  for _, packed in ipairs(redis.call('HVALS', keys[TICKETS])) do
+  for _, packed in ipairs(redis.call('HVALS', c.keys[TICKETS])) do
     if cmsgpack.unpack(packed)[T_ACCOUNT] == account then count = count + 1 end
   end
   return count
@@ -27,93 +23,79 @@ end
 -- wait: account, company, product, device, limit, limit in the company, limit of the product, whether people are counted.
 -- 'waiting', the place in line, in how long the next lease ends; 'offered' and until when; 'held' when one is held;
 -- 'crowded'; 'closed'; 'recovering' and for how long.
-local function wait(keys, args)
-  local t = now()
-  local p = open_pool(keys, t)
-  if not p then return {'closed'} end
-  if p.recovering then return {'recovering', whole(p.till - t)} end
-  note_limits(keys, p, args[5], args[6], args[3], args[7])
-  evict(keys, p, t)
+local function wait(c, args)
+  if c.recovering then return {'recovering', whole(c.pool.till - c.t)} end
+  note_limits(c, tonumber(args[5]), tonumber(args[6]), args[3], tonumber(args[7]))
+  evict(c)
   local me = holder(args[1], args[3], args[4], args[8], 'pool')
-  local slot = redis.call('HGET', keys[INDEX], 'h:' .. me)
-  if slot and works_in(record(keys, slot), args[2]) then return {'held'} end
-  local _, handed = kept_for(keys, args[1], args[3], '')
+  local slot = redis.call('HGET', c.keys[INDEX], 'h:' .. me)
+  if slot and works_in(record(c, slot), args[2]) then return {'held'} end
+  local _, handed = kept_for(c, args[1], args[3], '')
   if handed then return {'offered', whole(handed[T_OFFERED])} end
-  local packed = redis.call('HGET', keys[TICKETS], me)
-  local w = packed and cmsgpack.unpack(packed)
+  local w = ticket_of(c, me)
   if not w then
-    if redis.call('ZCARD', keys[LINE]) >= WAITING then return {'crowded', WAITING} end
-    if tickets_of(keys, args[1]) >= TICKETS_EACH then return {'crowded', TICKETS_EACH} end
-    w = {args[1], args[2], args[3], t, 0, 0}
-    redis.call('ZADD', keys[LINE], redis.call('HINCRBY', keys[POOL], 'ticket', 1), me)
-    changed(keys)
+    if c.pool.line >= WAITING then return {'crowded', WAITING} end
+    if tickets_of(c, args[1]) >= TICKETS_EACH then return {'crowded', TICKETS_EACH} end
+    w = {args[1], args[2], args[3], c.t, 0, 0}
+    c.pool.ticket = c.pool.ticket + 1
+    queue(c, c.pool.ticket, me)
+    changed(c)
   end
-  w[T_SEEN] = t
-  redis.call('HSET', keys[TICKETS], me, cmsgpack.pack(w))
-  advance(keys, p, t)
-  w = cmsgpack.unpack(redis.call('HGET', keys[TICKETS], me))
+  w[T_SEEN] = c.t
+  save_ticket(c, me, w)
+  advance(c)
+  w = ticket_of(c, me)
   if w[T_OFFERED] > 0 then return {'offered', whole(w[T_OFFERED])} end
   local place = 1
-  for _, ticket in ipairs(redis.call('ZRANGE', keys[LINE], 0, -1)) do
+  for _, ticket in ipairs(redis.call('ZRANGE', c.keys[LINE], 0, -1)) do
     if ticket == me then break end
-    if cmsgpack.unpack(redis.call('HGET', keys[TICKETS], ticket))[T_OFFERED] == 0 then place = place + 1 end
+    if ticket_of(c, ticket)[T_OFFERED] == 0 then place = place + 1 end
   end
-  local free = frees(keys, p, 'full', '', '', 1, p.lease, t)
+  local free = frees(c, 'full', '', '', 1, c.pool.lease)
   return {'waiting', whole(place), free}
 end
 
 -- ask: seat, id of the plea, account, text. 'told'; 'gone'; 'closed'.
-local function ask(keys, args)
-  local t = now()
-  local p = open_pool(keys, t)
-  if not p then return {'closed'} end
-  local slot = redis.call('HGET', keys[INDEX], 't:' .. args[1])
-  local r = slot and record(keys, slot)
+local function ask(c, args)
+  local slot, r = find(c, args[1])
   if not r then return {'gone'} end
   for i = #r[PLEAS], 1, -1 do
-    if r[PLEAS][i][2] == args[3] or r[PLEAS][i][4] + PLEA <= t then table.remove(r[PLEAS], i) end
+    if r[PLEAS][i][2] == args[3] or r[PLEAS][i][4] + PLEA <= c.t then table.remove(r[PLEAS], i) end
   end
   if #r[PLEAS] >= 10 then table.remove(r[PLEAS], 1) end
-  r[PLEAS][#r[PLEAS] + 1] = {args[2], args[3], args[4], t}
-  save(keys, p, slot, r)
-  tell(keys, 'changed ' .. r[SEAT])
+  r[PLEAS][#r[PLEAS] + 1] = {args[2], args[3], args[4], c.t}
+  save(c, slot, r)
+  tell(c, 'changed ' .. r[SEAT])
   return {'told'}
 end
 
 -- take: seat, actor, address, grace. 'taken', and when at the latest; 'gone'; 'closed'; 'recovering' and for how long when
 -- the pool can't tell.
-local function take(keys, args)
-  local t = now()
-  local p = open_pool(keys, t)
-  if not p then return {'closed'} end
-  local slot = redis.call('HGET', keys[INDEX], 't:' .. args[1])
-  if not slot then
-    if p.recovering then return {'recovering', whole(p.till - t)} end
+local function take(c, args)
+  local slot, r = find(c, args[1])
+  if not r then
+    if c.recovering then return {'recovering', whole(c.pool.till - c.t)} end
     return {'gone'}
   end
-  local r = record(keys, slot)
-  local due = t + tonumber(args[4])
+  local due = c.t + tonumber(args[4])
   if r[TAKING] > 0 then due = math.min(due, r[TAKING]) end
-  if due <= t then
-    finish(keys, p, slot, r, 'taken', args[2], args[3], t)
-    return {'taken', whole(t)}
+  if due <= c.t then
+    finish(c, slot, r, 'taken', args[2], args[3])
+    return {'taken', whole(c.t)}
   end
   r[TAKING], r[TAKER] = due, args[2]
-  save(keys, p, slot, r)
-  changed(keys)
-  tell(keys, 'changed ' .. r[SEAT])
+  save(c, slot, r)
+  changed(c)
+  tell(c, 'changed ' .. r[SEAT])
   return {'taken', whole(due)}
 end
 
 -- oust: account, company, product, actor, address. Ends the guests' seats of an account. 'taken' or 'closed'.
-local function oust(keys, args)
-  local t = now()
-  local p = open_pool(keys, t)
-  if not p then return {'closed'} end
-  for _, slot in ipairs(redis.call('ZRANGE', keys[ENDS], 0, -1)) do
-    local r = record(keys, slot)
+local function oust(c, args)
+  for _, slot in ipairs(redis.call('ZRANGE', c.keys[ENDS], 0, -1)) do
+    local r = record(c, slot)
     if r[MODE] == 'guest' and r[ACCOUNT] == args[1] and r[PRODUCT] == args[3] and works_in(r, args[2]) then
-      finish(keys, p, slot, r, 'taken', args[4], args[5], t)
+      finish(c, slot, r, 'taken', args[4], args[5])
     end
   end
   return {'taken'}
@@ -121,10 +103,7 @@ end
 
 -- travel: seats that are out as the database has them: seat, account, company, product, device, title, slot, end each.
 -- They hold their slots until then. 'out'; 'closed'.
-local function travel(keys, args)
-  local t = now()
-  local p = open_pool(keys, t)
-  if not p then return {'closed'} end
-  send_out(keys, p, args, 1, t)
+local function travel(c, args)
+  send_out(c, args, 1)
   return {'out'}
 end

@@ -1,111 +1,109 @@
 -- lengthen: longest lease.
-local function lengthen(keys, args)
-  local p = open_pool(keys, now())
-  if not p then return {'closed'} end
-  redis.call('HSET', keys[POOL], 'longest', whole(math.max(p.longest, tonumber(args[1]))))
+local function lengthen(c, args)
+  c.pool.longest = math.max(c.pool.longest, tonumber(args[1]))
   return {'open'}
 end
 
--- tidy: ends what has run out, and says when to look again. 'busy'; 'empty' and the recovery's number when nobody has
+-- tidy: licence. Ends what has run out, and says when to look again. 'busy'; 'empty' and the recovery's number when nobody has
 -- held a seat for a while; 'closed'.
-local function tidy(keys, args)
-  local t = now()
-  local p = open_pool(keys, t)
-  if not p then
-    redis.call('ZREM', keys[DUE], args[1])
+local function tidy(c, args)
+  if not c.pool then
+    redis.call('ZREM', c.keys[DUE], args[1])
     return {'closed'}
   end
-  evict(keys, p, t)
-  local _, waiting = advance(keys, p, t)
-  local first = redis.call('ZRANGE', keys[ENDS], 0, 0, 'WITHSCORES')
-  local emptied = tonumber(redis.call('HGET', keys[POOL], 'emptied'))
-  if p.recovering then
-    redis.call('ZADD', keys[DUE], whole(p.till), p.licence)
-  elseif waiting > 0 then
-    redis.call('ZADD', keys[DUE], whole(math.min(tonumber(first[2] or t + 1000), t + 1000)), p.licence)
-  elseif first[2] then
-    redis.call('ZADD', keys[DUE], whole(tonumber(first[2])), p.licence)
-  else
-    redis.call('ZADD', keys[DUE], whole(math.max(emptied + REST, t + 1000)), p.licence)
-    if emptied + REST <= t then return {'empty', redis.call('HGET', keys[POOL], 'recovery')} end
+  evict(c)
+  advance(c)
+  local first = redis.call('ZRANGE', c.keys[ENDS], 0, 0, 'WITHSCORES')[2]
+  local again = c.pool.emptied + REST
+  if c.recovering then
+    again = c.pool.till
+  elseif c.pool.line > 0 then
+    again = math.min(tonumber(first or c.t + 1000), c.t + 1000)
+  elseif first then
+    again = tonumber(first)
   end
-  return {'busy'}
+  redis.call('ZADD', c.keys[DUE], whole(math.max(again, c.t + 1)), c.pool.licence)
+  if c.recovering or c.pool.line > 0 or first or again > c.t then return {'busy'} end
+  redis.call('ZADD', c.keys[DUE], whole(c.t + 1000), c.pool.licence)
+  return {'empty', c.pool.recovery}
 end
 
 -- rest: recovery. Closes a pool that nobody holds a seat of. 'resting' or 'busy'.
-local function rest(keys, args)
-  local p = open_pool(keys, now())
-  if not p or p.recovering or redis.call('ZCARD', keys[ENDS]) > 0 or redis.call('ZCARD', keys[LINE]) > 0
-    or redis.call('HGET', keys[POOL], 'recovery') ~= args[1] then
-    return {'busy'}
-  end
+local function rest(c, args)
+  if c.recovering or c.pool.live > 0 or c.pool.line > 0 or c.pool.recovery ~= args[1] then return {'busy'} end
+  local keys = c.keys
+  if #c.entries > 0 then write(c, '*', c.entries) end
   redis.call('DEL', keys[POOL], keys[HELD], keys[ENDS], keys[INDEX], keys[FREE], keys[LINE], keys[TICKETS])
-  redis.call('ZREM', keys[DUE], p.licence)
+  redis.call('ZREM', keys[DUE], c.pool.licence)
+  c.pool, c.entries, c.look = nil, {}, nil
   return {'resting'}
-end
-
--- Which state the board is in: it changes with every claim and end.
-local function version(keys)
-  local v = redis.call('HMGET', keys[POOL], 'recovery', 'version')
-  return (v[1] or '') .. '.' .. (v[2] or '')
 end
 
 -- list: how many at the most, and the version that is known. 'open', the version, the seats by end of lease, how many
 -- count, and how many wait; without seats when the version is known; 'closed'.
-local function list(keys, args)
-  local t = now()
-  local p = open_pool(keys, t)
-  if not p then return {'closed'} end
-  local seats, v = {}, version(keys)
-  if v ~= args[2] then
-    for _, seat in ipairs(holders(keys, function() return true end, tonumber(args[1]))) do
-      if p.recovering or tonumber(seat[10]) > t then seats[#seats + 1] = seat end
-    end
+local function list(c, args)
+  local seats, version = {}, c.pool.recovery .. '.' .. whole(c.pool.version)
+  if version ~= args[2] then
+    seats = holders(c, function(r) return c.recovering or ends_of(r) > c.t end, tonumber(args[1]))
   end
-  return {'open', v, seats, whole(p.used), whole(redis.call('ZCARD', keys[LINE]))}
+  return {'open', version, seats, whole(c.pool.used), whole(c.pool.line)}
 end
 
--- see: seats. 'open', and for each the seat as `shown`, '' when it is not held; 'closed'.
-local function see(keys, args)
-  local p = open_pool(keys, now())
-  if not p then return {'closed'} end
+-- see: seats. 'open' or 'recovering', and for each the seat, empty when it is not held; 'closed'.
+local function see(c, args)
   local seen = {}
   for i, seat in ipairs(args) do
-    local slot = redis.call('HGET', keys[INDEX], 't:' .. seat)
-    local r = slot and record(keys, slot)
-    seen[i] = r and shown(slot, r, r[AT][1]) or {}
+    local slot = redis.call('HGET', c.keys[INDEX], 't:' .. seat)
+    local packed = slot and redis.call('HGET', c.keys[HELD], slot)
+    seen[i] = packed and {slot, packed} or {}
   end
-  return {p.recovering and 'recovering' or 'open', seen}
+  return {c.recovering and 'recovering' or 'open', seen}
 end
 
 -- states: seats. 'open' or 'recovering', and for each seat the end of its lease, '' when it is not held; 'closed'.
-local function states(keys, args)
-  local t = now()
-  local p = open_pool(keys, t)
-  if not p then return {'closed'} end
+local function states(c, args)
   local ends = {}
   for i, seat in ipairs(args) do
-    local slot = redis.call('HGET', keys[INDEX], 't:' .. seat)
-    local till = slot and tonumber(redis.call('ZSCORE', keys[ENDS], slot))
-    ends[i] = till and till > t and whole(till) or ''
+    local slot = redis.call('HGET', c.keys[INDEX], 't:' .. seat)
+    local till = slot and tonumber(redis.call('ZSCORE', c.keys[ENDS], slot))
+    ends[i] = till and till > c.t and whole(till) or ''
   end
-  return {p.recovering and 'recovering' or 'open', ends}
+  return {c.recovering and 'recovering' or 'open', ends}
 end
 
-redis.register_function('kontor_seats_2_open', open)
-redis.register_function('kontor_seats_2_claim', claim)
-redis.register_function('kontor_seats_2_renew', renew)
-redis.register_function('kontor_seats_2_enter', enter)
-redis.register_function('kontor_seats_2_release', release)
-redis.register_function('kontor_seats_2_transfer', transfer)
-redis.register_function('kontor_seats_2_wait', wait)
-redis.register_function('kontor_seats_2_ask', ask)
-redis.register_function('kontor_seats_2_take', take)
-redis.register_function('kontor_seats_2_oust', oust)
-redis.register_function('kontor_seats_2_travel', travel)
-redis.register_function('kontor_seats_2_lengthen', lengthen)
-redis.register_function('kontor_seats_2_tidy', tidy)
-redis.register_function('kontor_seats_2_rest', rest)
-redis.register_function{function_name = 'kontor_seats_2_list', callback = list, flags = {'no-writes'}}
-redis.register_function{function_name = 'kontor_seats_2_see', callback = see, flags = {'no-writes'}}
-redis.register_function{function_name = 'kontor_seats_2_states', callback = states, flags = {'no-writes'}}
+local changes = {
+  open = open, claim = claim, renew = renew, enter = enter, release = release, transfer = transfer, wait = wait, ask = ask,
+  take = take, oust = oust, travel = travel, lengthen = lengthen, tidy = tidy, rest = rest,
+}
+local looks = {list = list, see = see, states = states}
+
+-- One call of a function of a turn.
+local function call(c, f, name, args)
+  if not c.pool and name ~= 'open' and name ~= 'tidy' then return {'closed'} end
+  local ok, answer = pcall(f, c, args)
+  if ok then return answer end
+  return {'failed', type(answer) == 'table' and answer.err or tostring(answer)}
+end
+
+-- change: any number of calls, each its name, how many arguments it has, and these. An answer for each. What one of them
+-- fails with is its own: the others are carried out, and what it did until then stands.
+local function change(keys, args)
+  local c, answers, i = begin(keys), {}, 1
+  while i <= #args do
+    local own = {}
+    for n = 1, tonumber(args[i + 1]) do own[n] = args[i + 1 + n] end
+    answers[#answers + 1] = call(c, changes[args[i]], args[i], own)
+    i = i + 2 + #own
+  end
+  done(c)
+  return answers
+end
+
+-- look: one call that changes nothing: its name and its arguments. Its answer.
+local function look(keys, args)
+  local name = table.remove(args, 1)
+  return call(begin(keys), looks[name], name, args)
+end
+
+redis.register_function('kontor_seats_3_change', change)
+redis.register_function{function_name = 'kontor_seats_3_look', callback = look, flags = {'no-writes'}}

@@ -284,6 +284,88 @@ func (q *Queries) GuestSeatFor(ctx context.Context, arg GuestSeatForParams) (Gue
 	return i, err
 }
 
+const insertEvents = `-- name: InsertEvents :many
+INSERT INTO seat_event (partition, entry, kind, subscriber, licence, seat, account, company, product, device_id,
+    device_title, slot, generation, seat_limit, actor, address, happened, mode, since)
+SELECT $1::smallint, n.entry, n.kind, n.subscriber, n.licence, NULLIF(n.seat, $2::uuid), NULLIF(n.account, $2),
+    NULLIF(n.company, $2), n.product, n.device, n.title, n.slot, n.generation, n.seat_limit, NULLIF(n.actor, $2),
+    n.address, n.happened, n.mode, NULLIF(n.since, $3::timestamptz)
+FROM (SELECT unnest($4::text[]) AS entry, unnest($5::text[]) AS kind, unnest($6::uuid[]) AS subscriber,
+    unnest($7::uuid[]) AS licence, unnest($8::uuid[]) AS seat, unnest($9::uuid[]) AS account,
+    unnest($10::uuid[]) AS company, unnest($11::text[]) AS product, unnest($12::text[]) AS device,
+    unnest($13::text[]) AS title, unnest($14::integer[]) AS slot, unnest($15::bigint[]) AS generation,
+    unnest($16::integer[]) AS seat_limit, unnest($17::uuid[]) AS actor, unnest($18::text[]) AS address,
+    unnest($19::timestamptz[]) AS happened, unnest($20::text[]) AS mode, unnest($21::timestamptz[]) AS since) AS n
+ON CONFLICT (partition, entry) DO NOTHING
+RETURNING entry
+`
+
+type InsertEventsParams struct {
+	Partition   int16
+	Nobody      uuid.UUID
+	Never       time.Time
+	Entries     []string
+	Kinds       []string
+	Subscribers []uuid.UUID
+	Licences    []uuid.UUID
+	Seats       []uuid.UUID
+	Accounts    []uuid.UUID
+	Companies   []uuid.UUID
+	Products    []string
+	Devices     []string
+	Titles      []string
+	Slots       []int32
+	Generations []int64
+	Limits      []int32
+	Actors      []uuid.UUID
+	Addresses   []string
+	Happened    []time.Time
+	Modes       []string
+	Since       []time.Time
+}
+
+func (q *Queries) InsertEvents(ctx context.Context, arg InsertEventsParams) ([]string, error) {
+	rows, err := q.db.Query(ctx, insertEvents,
+		arg.Partition,
+		arg.Nobody,
+		arg.Never,
+		arg.Entries,
+		arg.Kinds,
+		arg.Subscribers,
+		arg.Licences,
+		arg.Seats,
+		arg.Accounts,
+		arg.Companies,
+		arg.Products,
+		arg.Devices,
+		arg.Titles,
+		arg.Slots,
+		arg.Generations,
+		arg.Limits,
+		arg.Actors,
+		arg.Addresses,
+		arg.Happened,
+		arg.Modes,
+		arg.Since,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var entry string
+		if err := rows.Scan(&entry); err != nil {
+			return nil, err
+		}
+		items = append(items, entry)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const insertForce = `-- name: InsertForce :exec
 INSERT INTO seat_force (seat, licence, actor, due, reason, created) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (seat) DO UPDATE SET due = LEAST(seat_force.due, excluded.due)
@@ -568,6 +650,17 @@ func (q *Queries) OwnerOfPool(ctx context.Context, licence uuid.UUID) (uuid.UUID
 	var subscriber uuid.UUID
 	err := row.Scan(&subscriber)
 	return subscriber, err
+}
+
+const positionEntry = `-- name: PositionEntry :one
+SELECT entry FROM seat_position WHERE partition = $1
+`
+
+func (q *Queries) PositionEntry(ctx context.Context, partition int16) (string, error) {
+	row := q.db.QueryRow(ctx, positionEntry, partition)
+	var entry string
+	err := row.Scan(&entry)
+	return entry, err
 }
 
 const positionSeen = `-- name: PositionSeen :one

@@ -191,35 +191,35 @@ func (q *Queries) EndOfCompany(ctx context.Context, arg EndOfCompanyParams) ([]E
 	return items, nil
 }
 
-const endOfSeat = `-- name: EndOfSeat :many
-UPDATE session AS s SET ended = $2::timestamptz, end_reason = $3
+const endOfSeats = `-- name: EndOfSeats :many
+UPDATE session AS s SET ended = $1::timestamptz, end_reason = $2
 FROM company AS c
-WHERE s.seat = $1 AND s.ended IS NULL AND c.id = s.company_id
+WHERE s.seat = ANY($3::text[]) AND s.ended IS NULL AND c.id = s.company_id
 RETURNING s.id, c.subscriber_id, s.company_id, s.account_id
 `
 
-type EndOfSeatParams struct {
-	Seat   string
+type EndOfSeatsParams struct {
 	Now    time.Time
 	Reason int16
+	Seats  []string
 }
 
-type EndOfSeatRow struct {
+type EndOfSeatsRow struct {
 	ID           uuid.UUID
 	SubscriberID uuid.UUID
 	CompanyID    uuid.UUID
 	AccountID    uuid.UUID
 }
 
-func (q *Queries) EndOfSeat(ctx context.Context, arg EndOfSeatParams) ([]EndOfSeatRow, error) {
-	rows, err := q.db.Query(ctx, endOfSeat, arg.Seat, arg.Now, arg.Reason)
+func (q *Queries) EndOfSeats(ctx context.Context, arg EndOfSeatsParams) ([]EndOfSeatsRow, error) {
+	rows, err := q.db.Query(ctx, endOfSeats, arg.Now, arg.Reason, arg.Seats)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []EndOfSeatRow
+	var items []EndOfSeatsRow
 	for rows.Next() {
-		var i EndOfSeatRow
+		var i EndOfSeatsRow
 		if err := rows.Scan(
 			&i.ID,
 			&i.SubscriberID,

@@ -56,10 +56,10 @@ FROM company AS c
 WHERE s.id = ANY(sqlc.arg(ids)::uuid[]) AND s.ended IS NULL AND c.id = s.company_id
 RETURNING s.id, c.subscriber_id, s.company_id, s.account_id;
 
--- name: EndOfSeat :many
+-- name: EndOfSeats :many
 UPDATE session AS s SET ended = sqlc.arg(now)::timestamptz, end_reason = sqlc.arg(reason)
 FROM company AS c
-WHERE s.seat = $1 AND s.ended IS NULL AND c.id = s.company_id
+WHERE s.seat = ANY(sqlc.arg(seats)::text[]) AND s.ended IS NULL AND c.id = s.company_id
 RETURNING s.id, c.subscriber_id, s.company_id, s.account_id;
 
 -- name: EndInPlace :many

@@ -24,64 +24,94 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Why a seat is held no longer.
-type SeatEnd int32
+// What happened to a seat.
+type SeatChangeKind int32
 
 const (
 	// Never sent.
-	SeatEnd_SEAT_END_UNSPECIFIED SeatEnd = 0
-	// Its holder gave it back.
-	SeatEnd_SEAT_END_RELEASED SeatEnd = 1
+	SeatChangeKind_SEAT_CHANGE_KIND_UNSPECIFIED SeatChangeKind = 0
+	// It is held.
+	SeatChangeKind_SEAT_CHANGE_KIND_CLAIMED SeatChangeKind = 1
+	// Its holder works in one more place: in another company, or on another device.
+	SeatChangeKind_SEAT_CHANGE_KIND_JOINED SeatChangeKind = 2
+	// Its holder came back to it after the store of seats was lost.
+	SeatChangeKind_SEAT_CHANGE_KIND_RETURNED SeatChangeKind = 3
+	// Its holder works on elsewhere, but no longer in this company on this device.
+	SeatChangeKind_SEAT_CHANGE_KIND_LEFT SeatChangeKind = 4
+	// Its holder gave it back. With this kind and the next three it is held no
+	// longer, in none of its places, and may be another's already.
+	SeatChangeKind_SEAT_CHANGE_KIND_RELEASED SeatChangeKind = 5
 	// Its lease ran out.
-	SeatEnd_SEAT_END_EXPIRED SeatEnd = 2
-	// Somebody with the right took it away; the envelope names them.
-	SeatEnd_SEAT_END_TAKEN SeatEnd = 3
+	SeatChangeKind_SEAT_CHANGE_KIND_EXPIRED SeatChangeKind = 6
+	// Somebody with the right took it away; `actor` names them.
+	SeatChangeKind_SEAT_CHANGE_KIND_TAKEN SeatChangeKind = 7
 	// Its holder handed it over to a colleague, or took it back to another device.
-	SeatEnd_SEAT_END_TRANSFERRED SeatEnd = 4
+	SeatChangeKind_SEAT_CHANGE_KIND_TRANSFERRED SeatChangeKind = 8
+	// No seat: somebody could not work because all seats were held.
+	SeatChangeKind_SEAT_CHANGE_KIND_REFUSED SeatChangeKind = 9
+	// The store of seats was lost, and holders come back to theirs; new claims wait
+	// until `time`.
+	SeatChangeKind_SEAT_CHANGE_KIND_RECOVERING SeatChangeKind = 10
+	// What happened from `since_time` to `time` may be missing from the record.
+	SeatChangeKind_SEAT_CHANGE_KIND_GAP SeatChangeKind = 11
 )
 
-// Enum value maps for SeatEnd.
+// Enum value maps for SeatChangeKind.
 var (
-	SeatEnd_name = map[int32]string{
-		0: "SEAT_END_UNSPECIFIED",
-		1: "SEAT_END_RELEASED",
-		2: "SEAT_END_EXPIRED",
-		3: "SEAT_END_TAKEN",
-		4: "SEAT_END_TRANSFERRED",
+	SeatChangeKind_name = map[int32]string{
+		0:  "SEAT_CHANGE_KIND_UNSPECIFIED",
+		1:  "SEAT_CHANGE_KIND_CLAIMED",
+		2:  "SEAT_CHANGE_KIND_JOINED",
+		3:  "SEAT_CHANGE_KIND_RETURNED",
+		4:  "SEAT_CHANGE_KIND_LEFT",
+		5:  "SEAT_CHANGE_KIND_RELEASED",
+		6:  "SEAT_CHANGE_KIND_EXPIRED",
+		7:  "SEAT_CHANGE_KIND_TAKEN",
+		8:  "SEAT_CHANGE_KIND_TRANSFERRED",
+		9:  "SEAT_CHANGE_KIND_REFUSED",
+		10: "SEAT_CHANGE_KIND_RECOVERING",
+		11: "SEAT_CHANGE_KIND_GAP",
 	}
-	SeatEnd_value = map[string]int32{
-		"SEAT_END_UNSPECIFIED": 0,
-		"SEAT_END_RELEASED":    1,
-		"SEAT_END_EXPIRED":     2,
-		"SEAT_END_TAKEN":       3,
-		"SEAT_END_TRANSFERRED": 4,
+	SeatChangeKind_value = map[string]int32{
+		"SEAT_CHANGE_KIND_UNSPECIFIED": 0,
+		"SEAT_CHANGE_KIND_CLAIMED":     1,
+		"SEAT_CHANGE_KIND_JOINED":      2,
+		"SEAT_CHANGE_KIND_RETURNED":    3,
+		"SEAT_CHANGE_KIND_LEFT":        4,
+		"SEAT_CHANGE_KIND_RELEASED":    5,
+		"SEAT_CHANGE_KIND_EXPIRED":     6,
+		"SEAT_CHANGE_KIND_TAKEN":       7,
+		"SEAT_CHANGE_KIND_TRANSFERRED": 8,
+		"SEAT_CHANGE_KIND_REFUSED":     9,
+		"SEAT_CHANGE_KIND_RECOVERING":  10,
+		"SEAT_CHANGE_KIND_GAP":         11,
 	}
 )
 
-func (x SeatEnd) Enum() *SeatEnd {
-	p := new(SeatEnd)
+func (x SeatChangeKind) Enum() *SeatChangeKind {
+	p := new(SeatChangeKind)
 	*p = x
 	return p
 }
 
-func (x SeatEnd) String() string {
+func (x SeatChangeKind) String() string {
 	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
 }
 
-func (SeatEnd) Descriptor() protoreflect.EnumDescriptor {
+func (SeatChangeKind) Descriptor() protoreflect.EnumDescriptor {
 	return file_kontor_licensing_v1_events_proto_enumTypes[0].Descriptor()
 }
 
-func (SeatEnd) Type() protoreflect.EnumType {
+func (SeatChangeKind) Type() protoreflect.EnumType {
 	return &file_kontor_licensing_v1_events_proto_enumTypes[0]
 }
 
-func (x SeatEnd) Number() protoreflect.EnumNumber {
+func (x SeatChangeKind) Number() protoreflect.EnumNumber {
 	return protoreflect.EnumNumber(x)
 }
 
-// Deprecated: Use SeatEnd.Descriptor instead.
-func (SeatEnd) EnumDescriptor() ([]byte, []int) {
+// Deprecated: Use SeatChangeKind.Descriptor instead.
+func (SeatChangeKind) EnumDescriptor() ([]byte, []int) {
 	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{0}
 }
 
@@ -546,41 +576,54 @@ func (x *TrialEnded) GetLanguage() string {
 	return ""
 }
 
-// Subject `kontor.licensing.seat.claimed`, aggregate `subscribers/S/licences/L/seats`: a seat is held.
-type SeatClaimed struct {
+// One thing that happened.
+type SeatChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// `subscribers/S/licences/L/seats/T`.
-	Seat string `protobuf:"bytes,1,opt,name=seat,proto3" json:"seat,omitempty"`
-	// `accounts/A` that holds it.
-	Account string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
-	// `subscribers/S/companies/C` that it is for.
-	Company string `protobuf:"bytes,3,opt,name=company,proto3" json:"company,omitempty"`
+	// What.
+	Kind SeatChangeKind `protobuf:"varint,1,opt,name=kind,proto3,enum=kontor.licensing.v1.SeatChangeKind" json:"kind,omitempty"`
+	// When, by the store's clock.
+	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
+	// `subscribers/S/licences/L/seats/T`; empty with REFUSED, RECOVERING and GAP, as are
+	// the fields that do not apply.
+	Seat string `protobuf:"bytes,3,opt,name=seat,proto3" json:"seat,omitempty"`
+	// `accounts/A` that holds or held it, or was refused.
+	Account string `protobuf:"bytes,4,opt,name=account,proto3" json:"account,omitempty"`
+	// `subscribers/S/companies/C` that it is used in.
+	Company string `protobuf:"bytes,5,opt,name=company,proto3" json:"company,omitempty"`
 	// Product that works.
-	Product string `protobuf:"bytes,4,opt,name=product,proto3" json:"product,omitempty"`
+	Product string `protobuf:"bytes,6,opt,name=product,proto3" json:"product,omitempty"`
 	// The device's id.
-	DeviceId string `protobuf:"bytes,5,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	DeviceId string `protobuf:"bytes,7,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
 	// What people call the device.
-	DeviceTitle string `protobuf:"bytes,6,opt,name=device_title,json=deviceTitle,proto3" json:"device_title,omitempty"`
+	DeviceTitle string `protobuf:"bytes,8,opt,name=device_title,json=deviceTitle,proto3" json:"device_title,omitempty"`
 	// How it counts.
-	Mode          SeatMode `protobuf:"varint,7,opt,name=mode,proto3,enum=kontor.licensing.v1.SeatMode" json:"mode,omitempty"`
+	Mode SeatMode `protobuf:"varint,9,opt,name=mode,proto3,enum=kontor.licensing.v1.SeatMode" json:"mode,omitempty"`
+	// How many may be held at once; with CLAIMED and REFUSED.
+	Limit int32 `protobuf:"varint,10,opt,name=limit,proto3" json:"limit,omitempty"`
+	// `accounts/A` that did it; empty when nobody did, as when a lease ran out.
+	Actor string `protobuf:"bytes,11,opt,name=actor,proto3" json:"actor,omitempty"`
+	// Network address it was done from.
+	Address string `protobuf:"bytes,12,opt,name=address,proto3" json:"address,omitempty"`
+	// Beginning of a gap.
+	SinceTime     *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=since_time,json=sinceTime,proto3" json:"since_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *SeatClaimed) Reset() {
-	*x = SeatClaimed{}
+func (x *SeatChange) Reset() {
+	*x = SeatChange{}
 	mi := &file_kontor_licensing_v1_events_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *SeatClaimed) String() string {
+func (x *SeatChange) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*SeatClaimed) ProtoMessage() {}
+func (*SeatChange) ProtoMessage() {}
 
-func (x *SeatClaimed) ProtoReflect() protoreflect.Message {
+func (x *SeatChange) ProtoReflect() protoreflect.Message {
 	mi := &file_kontor_licensing_v1_events_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -592,394 +635,146 @@ func (x *SeatClaimed) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use SeatClaimed.ProtoReflect.Descriptor instead.
-func (*SeatClaimed) Descriptor() ([]byte, []int) {
+// Deprecated: Use SeatChange.ProtoReflect.Descriptor instead.
+func (*SeatChange) Descriptor() ([]byte, []int) {
 	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{8}
 }
 
-func (x *SeatClaimed) GetSeat() string {
+func (x *SeatChange) GetKind() SeatChangeKind {
+	if x != nil {
+		return x.Kind
+	}
+	return SeatChangeKind_SEAT_CHANGE_KIND_UNSPECIFIED
+}
+
+func (x *SeatChange) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *SeatChange) GetSeat() string {
 	if x != nil {
 		return x.Seat
 	}
 	return ""
 }
 
-func (x *SeatClaimed) GetAccount() string {
+func (x *SeatChange) GetAccount() string {
 	if x != nil {
 		return x.Account
 	}
 	return ""
 }
 
-func (x *SeatClaimed) GetCompany() string {
+func (x *SeatChange) GetCompany() string {
 	if x != nil {
 		return x.Company
 	}
 	return ""
 }
 
-func (x *SeatClaimed) GetProduct() string {
+func (x *SeatChange) GetProduct() string {
 	if x != nil {
 		return x.Product
 	}
 	return ""
 }
 
-func (x *SeatClaimed) GetDeviceId() string {
+func (x *SeatChange) GetDeviceId() string {
 	if x != nil {
 		return x.DeviceId
 	}
 	return ""
 }
 
-func (x *SeatClaimed) GetDeviceTitle() string {
+func (x *SeatChange) GetDeviceTitle() string {
 	if x != nil {
 		return x.DeviceTitle
 	}
 	return ""
 }
 
-func (x *SeatClaimed) GetMode() SeatMode {
+func (x *SeatChange) GetMode() SeatMode {
 	if x != nil {
 		return x.Mode
 	}
 	return SeatMode_SEAT_MODE_UNSPECIFIED
 }
 
-// Subject `kontor.licensing.seat.left`, aggregate
-// `subscribers/S/licences/L/seats`: a holder works on elsewhere, but no longer in
-// this company on this device.
-type SeatLeft struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// `subscribers/S/licences/L/seats/T`.
-	Seat string `protobuf:"bytes,1,opt,name=seat,proto3" json:"seat,omitempty"`
-	// `accounts/A` that holds it.
-	Account string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
-	// `subscribers/S/companies/C` that was left.
-	Company string `protobuf:"bytes,3,opt,name=company,proto3" json:"company,omitempty"`
-	// The device's id.
-	DeviceId      string `protobuf:"bytes,4,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SeatLeft) Reset() {
-	*x = SeatLeft{}
-	mi := &file_kontor_licensing_v1_events_proto_msgTypes[9]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SeatLeft) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SeatLeft) ProtoMessage() {}
-
-func (x *SeatLeft) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_licensing_v1_events_proto_msgTypes[9]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SeatLeft.ProtoReflect.Descriptor instead.
-func (*SeatLeft) Descriptor() ([]byte, []int) {
-	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{9}
-}
-
-func (x *SeatLeft) GetSeat() string {
-	if x != nil {
-		return x.Seat
-	}
-	return ""
-}
-
-func (x *SeatLeft) GetAccount() string {
-	if x != nil {
-		return x.Account
-	}
-	return ""
-}
-
-func (x *SeatLeft) GetCompany() string {
-	if x != nil {
-		return x.Company
-	}
-	return ""
-}
-
-func (x *SeatLeft) GetDeviceId() string {
-	if x != nil {
-		return x.DeviceId
-	}
-	return ""
-}
-
-// Subject `kontor.licensing.seat.ended`, aggregate
-// `subscribers/S/licences/L/seats`: a seat is held no longer and may be
-// another's already.
-type SeatEnded struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// `subscribers/S/licences/L/seats/T`.
-	Seat string `protobuf:"bytes,1,opt,name=seat,proto3" json:"seat,omitempty"`
-	// `accounts/A` that held it.
-	Account string `protobuf:"bytes,2,opt,name=account,proto3" json:"account,omitempty"`
-	// `subscribers/S/companies/C` that it was for.
-	Company string `protobuf:"bytes,3,opt,name=company,proto3" json:"company,omitempty"`
-	// Product that worked.
-	Product string `protobuf:"bytes,4,opt,name=product,proto3" json:"product,omitempty"`
-	// Why.
-	End           SeatEnd `protobuf:"varint,5,opt,name=end,proto3,enum=kontor.licensing.v1.SeatEnd" json:"end,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SeatEnded) Reset() {
-	*x = SeatEnded{}
-	mi := &file_kontor_licensing_v1_events_proto_msgTypes[10]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SeatEnded) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SeatEnded) ProtoMessage() {}
-
-func (x *SeatEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_licensing_v1_events_proto_msgTypes[10]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SeatEnded.ProtoReflect.Descriptor instead.
-func (*SeatEnded) Descriptor() ([]byte, []int) {
-	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{10}
-}
-
-func (x *SeatEnded) GetSeat() string {
-	if x != nil {
-		return x.Seat
-	}
-	return ""
-}
-
-func (x *SeatEnded) GetAccount() string {
-	if x != nil {
-		return x.Account
-	}
-	return ""
-}
-
-func (x *SeatEnded) GetCompany() string {
-	if x != nil {
-		return x.Company
-	}
-	return ""
-}
-
-func (x *SeatEnded) GetProduct() string {
-	if x != nil {
-		return x.Product
-	}
-	return ""
-}
-
-func (x *SeatEnded) GetEnd() SeatEnd {
-	if x != nil {
-		return x.End
-	}
-	return SeatEnd_SEAT_END_UNSPECIFIED
-}
-
-// Subject `kontor.licensing.seat.refused`, aggregate
-// `subscribers/S/licences/L/seats`: somebody could not work because all seats were held.
-type SeatRefused struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// `accounts/A` that asked.
-	Account string `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
-	// `subscribers/S/companies/C` that it was for.
-	Company string `protobuf:"bytes,2,opt,name=company,proto3" json:"company,omitempty"`
-	// Product.
-	Product string `protobuf:"bytes,3,opt,name=product,proto3" json:"product,omitempty"`
-	// How many could be held at once.
-	Limit         int32 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SeatRefused) Reset() {
-	*x = SeatRefused{}
-	mi := &file_kontor_licensing_v1_events_proto_msgTypes[11]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SeatRefused) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SeatRefused) ProtoMessage() {}
-
-func (x *SeatRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_licensing_v1_events_proto_msgTypes[11]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SeatRefused.ProtoReflect.Descriptor instead.
-func (*SeatRefused) Descriptor() ([]byte, []int) {
-	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{11}
-}
-
-func (x *SeatRefused) GetAccount() string {
-	if x != nil {
-		return x.Account
-	}
-	return ""
-}
-
-func (x *SeatRefused) GetCompany() string {
-	if x != nil {
-		return x.Company
-	}
-	return ""
-}
-
-func (x *SeatRefused) GetProduct() string {
-	if x != nil {
-		return x.Product
-	}
-	return ""
-}
-
-func (x *SeatRefused) GetLimit() int32 {
+func (x *SeatChange) GetLimit() int32 {
 	if x != nil {
 		return x.Limit
 	}
 	return 0
 }
 
-// Subject `kontor.licensing.seat.recovered`, aggregate
-// `subscribers/S/licences/L/seats`: the store of seats was lost, and holders come
-// back to theirs; new claims wait until the given time.
-type SeatsRecovering struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Until when new claims wait.
-	UntilTime     *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=until_time,json=untilTime,proto3" json:"until_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SeatsRecovering) Reset() {
-	*x = SeatsRecovering{}
-	mi := &file_kontor_licensing_v1_events_proto_msgTypes[12]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SeatsRecovering) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SeatsRecovering) ProtoMessage() {}
-
-func (x *SeatsRecovering) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_licensing_v1_events_proto_msgTypes[12]
+func (x *SeatChange) GetActor() string {
 	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
+		return x.Actor
 	}
-	return mi.MessageOf(x)
+	return ""
 }
 
-// Deprecated: Use SeatsRecovering.ProtoReflect.Descriptor instead.
-func (*SeatsRecovering) Descriptor() ([]byte, []int) {
-	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{12}
-}
-
-func (x *SeatsRecovering) GetUntilTime() *timestamppb.Timestamp {
+func (x *SeatChange) GetAddress() string {
 	if x != nil {
-		return x.UntilTime
+		return x.Address
 	}
-	return nil
+	return ""
 }
 
-// Subject `kontor.licensing.seat.gap`, aggregate
-// `subscribers/S/licences/L/seats`: the store of seats was lost; what happened
-// between two instants may be missing from the record.
-type SeatsGap struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// From when.
-	SinceTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=since_time,json=sinceTime,proto3" json:"since_time,omitempty"`
-	// Until when.
-	UntilTime     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until_time,json=untilTime,proto3" json:"until_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SeatsGap) Reset() {
-	*x = SeatsGap{}
-	mi := &file_kontor_licensing_v1_events_proto_msgTypes[13]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SeatsGap) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SeatsGap) ProtoMessage() {}
-
-func (x *SeatsGap) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_licensing_v1_events_proto_msgTypes[13]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SeatsGap.ProtoReflect.Descriptor instead.
-func (*SeatsGap) Descriptor() ([]byte, []int) {
-	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{13}
-}
-
-func (x *SeatsGap) GetSinceTime() *timestamppb.Timestamp {
+func (x *SeatChange) GetSinceTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.SinceTime
 	}
 	return nil
 }
 
-func (x *SeatsGap) GetUntilTime() *timestamppb.Timestamp {
+// Subject `kontor.licensing.seat.changed`, aggregate
+// `subscribers/S/licences/L/seats`: what happened to the seats of a licence, in its
+// order. What happens within a moment comes together, at most 500 changes.
+type SeatsChanged struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At least one.
+	Changes       []*SeatChange `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SeatsChanged) Reset() {
+	*x = SeatsChanged{}
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SeatsChanged) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SeatsChanged) ProtoMessage() {}
+
+func (x *SeatsChanged) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[9]
 	if x != nil {
-		return x.UntilTime
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SeatsChanged.ProtoReflect.Descriptor instead.
+func (*SeatsChanged) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *SeatsChanged) GetChanges() []*SeatChange {
+	if x != nil {
+		return x.Changes
 	}
 	return nil
 }
@@ -996,7 +791,7 @@ type TravelSeatCreated struct {
 
 func (x *TravelSeatCreated) Reset() {
 	*x = TravelSeatCreated{}
-	mi := &file_kontor_licensing_v1_events_proto_msgTypes[14]
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1008,7 +803,7 @@ func (x *TravelSeatCreated) String() string {
 func (*TravelSeatCreated) ProtoMessage() {}
 
 func (x *TravelSeatCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_licensing_v1_events_proto_msgTypes[14]
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1021,7 +816,7 @@ func (x *TravelSeatCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TravelSeatCreated.ProtoReflect.Descriptor instead.
 func (*TravelSeatCreated) Descriptor() ([]byte, []int) {
-	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{14}
+	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *TravelSeatCreated) GetTravelSeat() *TravelSeat {
@@ -1043,7 +838,7 @@ type TravelSeatReturned struct {
 
 func (x *TravelSeatReturned) Reset() {
 	*x = TravelSeatReturned{}
-	mi := &file_kontor_licensing_v1_events_proto_msgTypes[15]
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1055,7 +850,7 @@ func (x *TravelSeatReturned) String() string {
 func (*TravelSeatReturned) ProtoMessage() {}
 
 func (x *TravelSeatReturned) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_licensing_v1_events_proto_msgTypes[15]
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1068,7 +863,7 @@ func (x *TravelSeatReturned) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TravelSeatReturned.ProtoReflect.Descriptor instead.
 func (*TravelSeatReturned) Descriptor() ([]byte, []int) {
-	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{15}
+	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *TravelSeatReturned) GetTravelSeat() *TravelSeat {
@@ -1090,7 +885,7 @@ type GuestSeatCreated struct {
 
 func (x *GuestSeatCreated) Reset() {
 	*x = GuestSeatCreated{}
-	mi := &file_kontor_licensing_v1_events_proto_msgTypes[16]
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1102,7 +897,7 @@ func (x *GuestSeatCreated) String() string {
 func (*GuestSeatCreated) ProtoMessage() {}
 
 func (x *GuestSeatCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_licensing_v1_events_proto_msgTypes[16]
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1115,7 +910,7 @@ func (x *GuestSeatCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuestSeatCreated.ProtoReflect.Descriptor instead.
 func (*GuestSeatCreated) Descriptor() ([]byte, []int) {
-	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{16}
+	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *GuestSeatCreated) GetGuestSeat() *GuestSeat {
@@ -1137,7 +932,7 @@ type GuestSeatEnded struct {
 
 func (x *GuestSeatEnded) Reset() {
 	*x = GuestSeatEnded{}
-	mi := &file_kontor_licensing_v1_events_proto_msgTypes[17]
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1149,7 +944,7 @@ func (x *GuestSeatEnded) String() string {
 func (*GuestSeatEnded) ProtoMessage() {}
 
 func (x *GuestSeatEnded) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_licensing_v1_events_proto_msgTypes[17]
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1162,7 +957,7 @@ func (x *GuestSeatEnded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GuestSeatEnded.ProtoReflect.Descriptor instead.
 func (*GuestSeatEnded) Descriptor() ([]byte, []int) {
-	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{17}
+	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GuestSeatEnded) GetGuestSeat() *GuestSeat {
@@ -1202,39 +997,26 @@ const file_kontor_licensing_v1_events_proto_rawDesc = "" +
 	"\bend_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12&\n" +
 	"\x0fkept_until_date\x18\x03 \x01(\tR\rkeptUntilDate\x12\x18\n" +
 	"\aaccount\x18\x04 \x01(\tR\aaccount\x12\x1a\n" +
-	"\blanguage\x18\x05 \x01(\tR\blanguage\"\xe2\x01\n" +
-	"\vSeatClaimed\x12\x12\n" +
-	"\x04seat\x18\x01 \x01(\tR\x04seat\x12\x18\n" +
-	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x18\n" +
-	"\acompany\x18\x03 \x01(\tR\acompany\x12\x18\n" +
-	"\aproduct\x18\x04 \x01(\tR\aproduct\x12\x1b\n" +
-	"\tdevice_id\x18\x05 \x01(\tR\bdeviceId\x12!\n" +
-	"\fdevice_title\x18\x06 \x01(\tR\vdeviceTitle\x121\n" +
-	"\x04mode\x18\a \x01(\x0e2\x1d.kontor.licensing.v1.SeatModeR\x04mode\"o\n" +
-	"\bSeatLeft\x12\x12\n" +
-	"\x04seat\x18\x01 \x01(\tR\x04seat\x12\x18\n" +
-	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x18\n" +
-	"\acompany\x18\x03 \x01(\tR\acompany\x12\x1b\n" +
-	"\tdevice_id\x18\x04 \x01(\tR\bdeviceId\"\x9d\x01\n" +
-	"\tSeatEnded\x12\x12\n" +
-	"\x04seat\x18\x01 \x01(\tR\x04seat\x12\x18\n" +
-	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x18\n" +
-	"\acompany\x18\x03 \x01(\tR\acompany\x12\x18\n" +
-	"\aproduct\x18\x04 \x01(\tR\aproduct\x12.\n" +
-	"\x03end\x18\x05 \x01(\x0e2\x1c.kontor.licensing.v1.SeatEndR\x03end\"q\n" +
-	"\vSeatRefused\x12\x18\n" +
-	"\aaccount\x18\x01 \x01(\tR\aaccount\x12\x18\n" +
-	"\acompany\x18\x02 \x01(\tR\acompany\x12\x18\n" +
-	"\aproduct\x18\x03 \x01(\tR\aproduct\x12\x14\n" +
-	"\x05limit\x18\x04 \x01(\x05R\x05limit\"L\n" +
-	"\x0fSeatsRecovering\x129\n" +
+	"\blanguage\x18\x05 \x01(\tR\blanguage\"\xcb\x03\n" +
 	"\n" +
-	"until_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\"\x80\x01\n" +
-	"\bSeatsGap\x129\n" +
+	"SeatChange\x127\n" +
+	"\x04kind\x18\x01 \x01(\x0e2#.kontor.licensing.v1.SeatChangeKindR\x04kind\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x12\n" +
+	"\x04seat\x18\x03 \x01(\tR\x04seat\x12\x18\n" +
+	"\aaccount\x18\x04 \x01(\tR\aaccount\x12\x18\n" +
+	"\acompany\x18\x05 \x01(\tR\acompany\x12\x18\n" +
+	"\aproduct\x18\x06 \x01(\tR\aproduct\x12\x1b\n" +
+	"\tdevice_id\x18\a \x01(\tR\bdeviceId\x12!\n" +
+	"\fdevice_title\x18\b \x01(\tR\vdeviceTitle\x121\n" +
+	"\x04mode\x18\t \x01(\x0e2\x1d.kontor.licensing.v1.SeatModeR\x04mode\x12\x14\n" +
+	"\x05limit\x18\n" +
+	" \x01(\x05R\x05limit\x12\x14\n" +
+	"\x05actor\x18\v \x01(\tR\x05actor\x12\x18\n" +
+	"\aaddress\x18\f \x01(\tR\aaddress\x129\n" +
 	"\n" +
-	"since_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tsinceTime\x129\n" +
-	"\n" +
-	"until_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\"U\n" +
+	"since_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\tsinceTime\"I\n" +
+	"\fSeatsChanged\x129\n" +
+	"\achanges\x18\x01 \x03(\v2\x1f.kontor.licensing.v1.SeatChangeR\achanges\"U\n" +
 	"\x11TravelSeatCreated\x12@\n" +
 	"\vtravel_seat\x18\x01 \x01(\v2\x1f.kontor.licensing.v1.TravelSeatR\n" +
 	"travelSeat\"V\n" +
@@ -1246,13 +1028,21 @@ const file_kontor_licensing_v1_events_proto_rawDesc = "" +
 	"guest_seat\x18\x01 \x01(\v2\x1e.kontor.licensing.v1.GuestSeatR\tguestSeat\"O\n" +
 	"\x0eGuestSeatEnded\x12=\n" +
 	"\n" +
-	"guest_seat\x18\x01 \x01(\v2\x1e.kontor.licensing.v1.GuestSeatR\tguestSeat*~\n" +
-	"\aSeatEnd\x12\x18\n" +
-	"\x14SEAT_END_UNSPECIFIED\x10\x00\x12\x15\n" +
-	"\x11SEAT_END_RELEASED\x10\x01\x12\x14\n" +
-	"\x10SEAT_END_EXPIRED\x10\x02\x12\x12\n" +
-	"\x0eSEAT_END_TAKEN\x10\x03\x12\x18\n" +
-	"\x14SEAT_END_TRANSFERRED\x10\x04B\xd2\x01\n" +
+	"guest_seat\x18\x01 \x01(\v2\x1e.kontor.licensing.v1.GuestSeatR\tguestSeat*\xfb\x02\n" +
+	"\x0eSeatChangeKind\x12 \n" +
+	"\x1cSEAT_CHANGE_KIND_UNSPECIFIED\x10\x00\x12\x1c\n" +
+	"\x18SEAT_CHANGE_KIND_CLAIMED\x10\x01\x12\x1b\n" +
+	"\x17SEAT_CHANGE_KIND_JOINED\x10\x02\x12\x1d\n" +
+	"\x19SEAT_CHANGE_KIND_RETURNED\x10\x03\x12\x19\n" +
+	"\x15SEAT_CHANGE_KIND_LEFT\x10\x04\x12\x1d\n" +
+	"\x19SEAT_CHANGE_KIND_RELEASED\x10\x05\x12\x1c\n" +
+	"\x18SEAT_CHANGE_KIND_EXPIRED\x10\x06\x12\x1a\n" +
+	"\x16SEAT_CHANGE_KIND_TAKEN\x10\a\x12 \n" +
+	"\x1cSEAT_CHANGE_KIND_TRANSFERRED\x10\b\x12\x1c\n" +
+	"\x18SEAT_CHANGE_KIND_REFUSED\x10\t\x12\x1f\n" +
+	"\x1bSEAT_CHANGE_KIND_RECOVERING\x10\n" +
+	"\x12\x18\n" +
+	"\x14SEAT_CHANGE_KIND_GAP\x10\vB\xd2\x01\n" +
 	"\x17com.kontor.licensing.v1B\vEventsProtoP\x01Z<kontor.internal/proto/gen/go/kontor/licensing/v1;licensingv1\xa2\x02\x03KLX\xaa\x02\x13Kontor.Licensing.V1\xca\x02\x13Kontor\\Licensing\\V1\xe2\x02\x1fKontor\\Licensing\\V1\\GPBMetadata\xea\x02\x15Kontor::Licensing::V1b\x06proto3"
 
 var (
@@ -1268,9 +1058,9 @@ func file_kontor_licensing_v1_events_proto_rawDescGZIP() []byte {
 }
 
 var file_kontor_licensing_v1_events_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_kontor_licensing_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_kontor_licensing_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_kontor_licensing_v1_events_proto_goTypes = []any{
-	(SeatEnd)(0),                  // 0: kontor.licensing.v1.SeatEnd
+	(SeatChangeKind)(0),           // 0: kontor.licensing.v1.SeatChangeKind
 	(*ContractCreated)(nil),       // 1: kontor.licensing.v1.ContractCreated
 	(*ContractAccepted)(nil),      // 2: kontor.licensing.v1.ContractAccepted
 	(*ContractSuperseded)(nil),    // 3: kontor.licensing.v1.ContractSuperseded
@@ -1279,44 +1069,40 @@ var file_kontor_licensing_v1_events_proto_goTypes = []any{
 	(*LicenceEnded)(nil),          // 6: kontor.licensing.v1.LicenceEnded
 	(*TrialEnding)(nil),           // 7: kontor.licensing.v1.TrialEnding
 	(*TrialEnded)(nil),            // 8: kontor.licensing.v1.TrialEnded
-	(*SeatClaimed)(nil),           // 9: kontor.licensing.v1.SeatClaimed
-	(*SeatLeft)(nil),              // 10: kontor.licensing.v1.SeatLeft
-	(*SeatEnded)(nil),             // 11: kontor.licensing.v1.SeatEnded
-	(*SeatRefused)(nil),           // 12: kontor.licensing.v1.SeatRefused
-	(*SeatsRecovering)(nil),       // 13: kontor.licensing.v1.SeatsRecovering
-	(*SeatsGap)(nil),              // 14: kontor.licensing.v1.SeatsGap
-	(*TravelSeatCreated)(nil),     // 15: kontor.licensing.v1.TravelSeatCreated
-	(*TravelSeatReturned)(nil),    // 16: kontor.licensing.v1.TravelSeatReturned
-	(*GuestSeatCreated)(nil),      // 17: kontor.licensing.v1.GuestSeatCreated
-	(*GuestSeatEnded)(nil),        // 18: kontor.licensing.v1.GuestSeatEnded
-	(*Contract)(nil),              // 19: kontor.licensing.v1.Contract
-	(*Licence)(nil),               // 20: kontor.licensing.v1.Licence
-	(*LicenceChange)(nil),         // 21: kontor.licensing.v1.LicenceChange
-	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
-	(SeatMode)(0),                 // 23: kontor.licensing.v1.SeatMode
-	(*TravelSeat)(nil),            // 24: kontor.licensing.v1.TravelSeat
-	(*GuestSeat)(nil),             // 25: kontor.licensing.v1.GuestSeat
+	(*SeatChange)(nil),            // 9: kontor.licensing.v1.SeatChange
+	(*SeatsChanged)(nil),          // 10: kontor.licensing.v1.SeatsChanged
+	(*TravelSeatCreated)(nil),     // 11: kontor.licensing.v1.TravelSeatCreated
+	(*TravelSeatReturned)(nil),    // 12: kontor.licensing.v1.TravelSeatReturned
+	(*GuestSeatCreated)(nil),      // 13: kontor.licensing.v1.GuestSeatCreated
+	(*GuestSeatEnded)(nil),        // 14: kontor.licensing.v1.GuestSeatEnded
+	(*Contract)(nil),              // 15: kontor.licensing.v1.Contract
+	(*Licence)(nil),               // 16: kontor.licensing.v1.Licence
+	(*LicenceChange)(nil),         // 17: kontor.licensing.v1.LicenceChange
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(SeatMode)(0),                 // 19: kontor.licensing.v1.SeatMode
+	(*TravelSeat)(nil),            // 20: kontor.licensing.v1.TravelSeat
+	(*GuestSeat)(nil),             // 21: kontor.licensing.v1.GuestSeat
 }
 var file_kontor_licensing_v1_events_proto_depIdxs = []int32{
-	19, // 0: kontor.licensing.v1.ContractCreated.contract:type_name -> kontor.licensing.v1.Contract
-	19, // 1: kontor.licensing.v1.ContractAccepted.contract:type_name -> kontor.licensing.v1.Contract
-	19, // 2: kontor.licensing.v1.ContractSuperseded.contract:type_name -> kontor.licensing.v1.Contract
-	20, // 3: kontor.licensing.v1.LicenceStarted.licence:type_name -> kontor.licensing.v1.Licence
-	20, // 4: kontor.licensing.v1.LicenceUpdated.licence:type_name -> kontor.licensing.v1.Licence
-	21, // 5: kontor.licensing.v1.LicenceUpdated.changes:type_name -> kontor.licensing.v1.LicenceChange
-	20, // 6: kontor.licensing.v1.LicenceEnded.licence:type_name -> kontor.licensing.v1.Licence
-	20, // 7: kontor.licensing.v1.TrialEnding.licence:type_name -> kontor.licensing.v1.Licence
-	20, // 8: kontor.licensing.v1.TrialEnded.licence:type_name -> kontor.licensing.v1.Licence
-	22, // 9: kontor.licensing.v1.TrialEnded.end_time:type_name -> google.protobuf.Timestamp
-	23, // 10: kontor.licensing.v1.SeatClaimed.mode:type_name -> kontor.licensing.v1.SeatMode
-	0,  // 11: kontor.licensing.v1.SeatEnded.end:type_name -> kontor.licensing.v1.SeatEnd
-	22, // 12: kontor.licensing.v1.SeatsRecovering.until_time:type_name -> google.protobuf.Timestamp
-	22, // 13: kontor.licensing.v1.SeatsGap.since_time:type_name -> google.protobuf.Timestamp
-	22, // 14: kontor.licensing.v1.SeatsGap.until_time:type_name -> google.protobuf.Timestamp
-	24, // 15: kontor.licensing.v1.TravelSeatCreated.travel_seat:type_name -> kontor.licensing.v1.TravelSeat
-	24, // 16: kontor.licensing.v1.TravelSeatReturned.travel_seat:type_name -> kontor.licensing.v1.TravelSeat
-	25, // 17: kontor.licensing.v1.GuestSeatCreated.guest_seat:type_name -> kontor.licensing.v1.GuestSeat
-	25, // 18: kontor.licensing.v1.GuestSeatEnded.guest_seat:type_name -> kontor.licensing.v1.GuestSeat
+	15, // 0: kontor.licensing.v1.ContractCreated.contract:type_name -> kontor.licensing.v1.Contract
+	15, // 1: kontor.licensing.v1.ContractAccepted.contract:type_name -> kontor.licensing.v1.Contract
+	15, // 2: kontor.licensing.v1.ContractSuperseded.contract:type_name -> kontor.licensing.v1.Contract
+	16, // 3: kontor.licensing.v1.LicenceStarted.licence:type_name -> kontor.licensing.v1.Licence
+	16, // 4: kontor.licensing.v1.LicenceUpdated.licence:type_name -> kontor.licensing.v1.Licence
+	17, // 5: kontor.licensing.v1.LicenceUpdated.changes:type_name -> kontor.licensing.v1.LicenceChange
+	16, // 6: kontor.licensing.v1.LicenceEnded.licence:type_name -> kontor.licensing.v1.Licence
+	16, // 7: kontor.licensing.v1.TrialEnding.licence:type_name -> kontor.licensing.v1.Licence
+	16, // 8: kontor.licensing.v1.TrialEnded.licence:type_name -> kontor.licensing.v1.Licence
+	18, // 9: kontor.licensing.v1.TrialEnded.end_time:type_name -> google.protobuf.Timestamp
+	0,  // 10: kontor.licensing.v1.SeatChange.kind:type_name -> kontor.licensing.v1.SeatChangeKind
+	18, // 11: kontor.licensing.v1.SeatChange.time:type_name -> google.protobuf.Timestamp
+	19, // 12: kontor.licensing.v1.SeatChange.mode:type_name -> kontor.licensing.v1.SeatMode
+	18, // 13: kontor.licensing.v1.SeatChange.since_time:type_name -> google.protobuf.Timestamp
+	9,  // 14: kontor.licensing.v1.SeatsChanged.changes:type_name -> kontor.licensing.v1.SeatChange
+	20, // 15: kontor.licensing.v1.TravelSeatCreated.travel_seat:type_name -> kontor.licensing.v1.TravelSeat
+	20, // 16: kontor.licensing.v1.TravelSeatReturned.travel_seat:type_name -> kontor.licensing.v1.TravelSeat
+	21, // 17: kontor.licensing.v1.GuestSeatCreated.guest_seat:type_name -> kontor.licensing.v1.GuestSeat
+	21, // 18: kontor.licensing.v1.GuestSeatEnded.guest_seat:type_name -> kontor.licensing.v1.GuestSeat
 	19, // [19:19] is the sub-list for method output_type
 	19, // [19:19] is the sub-list for method input_type
 	19, // [19:19] is the sub-list for extension type_name
@@ -1340,7 +1126,7 @@ func file_kontor_licensing_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kontor_licensing_v1_events_proto_rawDesc), len(file_kontor_licensing_v1_events_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   18,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
