@@ -79,20 +79,24 @@ type payload struct {
 
 // Sign signs a token with a private Ed25519 key that has a key id. Now is real time.
 func Sign(key jwk.Key, c Claims, now time.Time) (string, error) {
-	ends, until := c.Expires.UnixMilli(), int64(0)
-	if !c.Until.IsZero() {
-		until = c.Until.UnixMilli()
-	}
-	raw, err := json.Marshal(payload{
-		Issuer: Issuer, Audience: []string{Audience}, Account: c.Account, IssuedAt: now.Unix(), Expires: c.Expires.Unix(),
-		Use: purpose, Seat: &c.Seat, Company: &c.Company, Device: &c.Device, Product: &c.Product,
-		Slot: &c.Slot, Generation: &c.Generation, Ends: &ends,
-		Mode: c.Mode, ReadOnly: c.ReadOnly, PerPerson: c.PerPerson, Until: until,
-	})
+	raw, err := json.Marshal(payloadOf(c, now))
 	if err != nil {
 		return "", fmt.Errorf("seattoken: %w", err)
 	}
 	return sign(key, raw)
+}
+
+func payloadOf(c Claims, now time.Time) payload {
+	ends, until := c.Expires.UnixMilli(), int64(0)
+	if !c.Until.IsZero() {
+		until = c.Until.UnixMilli()
+	}
+	return payload{
+		Issuer: Issuer, Audience: []string{Audience}, Account: c.Account, IssuedAt: now.Unix(), Expires: c.Expires.Unix(),
+		Use: purpose, Seat: &c.Seat, Company: &c.Company, Device: &c.Device, Product: &c.Product,
+		Slot: &c.Slot, Generation: &c.Generation, Ends: &ends,
+		Mode: c.Mode, ReadOnly: c.ReadOnly, PerPerson: c.PerPerson, Until: until,
+	}
 }
 
 // Keys are where the public keys come from; libs/authn's key sources are such.

@@ -148,44 +148,75 @@ func TestOthersReadATokenAsAJSONWebToken(t *testing.T) {
 	}
 }
 
-func TestAKnownTokenIsNotCheckedAgainUntilItEnds(t *testing.T) {
+func TestOwnTokensAreKnownByTheirCodeInEveryCopy(t *testing.T) {
 	now, k := time.Now(), key(t, "one")
-	clock := now
-	known := seattoken.NewKnown(4, func() time.Time { return clock })
-	keys := &published{now: set(t, k), later: set(t)}
-	mine, err := known.Sign(k, claims(now), now)
+	mine, err := seattoken.NewOwn("a new secret", "", "the secret before")
 	if err != nil {
 		t.Fatal(err)
 	}
-	others, err := seattoken.Sign(k, claims(now.Add(time.Second)), now)
+	before, err := seattoken.NewOwn("the secret before")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := known.Verify(t.Context(), keys, others); err != nil {
+	stranger, err := seattoken.NewOwn("another")
+	if err != nil {
 		t.Fatal(err)
 	}
-	keys.now = set(t) // No key is left: what is read now is read from memory.
-	for _, token := range []string{mine, others} {
-		if _, err := known.Verify(t.Context(), keys, token); err != nil {
-			t.Error(err)
+	token, err := before.Sign(k, claims(now), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	none, all := &published{now: set(t), later: set(t)}, &published{now: set(t, k), later: set(t, k)}
+	for name, c := range map[string]struct {
+		by    *seattoken.Own
+		keys  *published
+		token string
+		good  bool
+	}{
+		"by its code, without a key":           {mine, none, token, true},
+		"by its signature":                     {stranger, all, token, true},
+		"neither":                              {stranger, none, token, false},
+		"altered":                              {mine, all, altered(t, token), false},
+		"signed elsewhere, known by signature": {mine, all, signed(t, k, now), true},
+		"signed elsewhere and no key is there": {mine, none, signed(t, k, now), false},
+		"a code without the rest":              {mine, all, "a." + strings.Split(token, ".")[1][:40] + ".b", false},
+		"no token at all":                      {mine, all, "", false},
+	} {
+		got, err := c.by.Verify(t.Context(), c.keys, c.token)
+		if (err == nil) != c.good || err != nil && !errors.Is(err, seattoken.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
 		}
-		if _, err := known.Verify(t.Context(), keys, token[:len(token)-4]+"AAAA"); !errors.Is(err, seattoken.ErrInvalid) {
-			t.Errorf("one that was altered: %v", err)
+		if err == nil && got.Generation != claims(now).Generation {
+			t.Errorf("%s: %+v", name, got)
 		}
 	}
-	clock = now.Add(time.Hour)
-	if _, err := known.Verify(t.Context(), keys, mine); !errors.Is(err, seattoken.ErrInvalid) {
-		t.Errorf("one that has ended was not checked again: %v", err)
+	if _, err := seattoken.NewOwn("", ""); err == nil {
+		t.Error("no secret is enough")
 	}
-	clock = now
-	for n := range 5 {
-		if _, err := known.Sign(k, claims(now.Add(time.Duration(n+1)*time.Minute)), now); err != nil {
-			t.Fatal(err)
-		}
+}
+
+// altered gives a token another generation and leaves all else as it is.
+func altered(t *testing.T, token string) string {
+	t.Helper()
+	parts := strings.Split(token, ".")
+	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := known.Verify(t.Context(), keys, mine); !errors.Is(err, seattoken.ErrInvalid) {
-		t.Errorf("more are kept than may be: %v", err)
+	other := strings.Replace(string(raw), `"gen":`, `"gen":1`, 1)
+	if other == string(raw) {
+		t.Fatal("nothing was altered")
 	}
+	return parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(other)) + "." + parts[2]
+}
+
+func signed(t *testing.T, k jwk.Key, now time.Time) string {
+	t.Helper()
+	token, err := seattoken.Sign(k, claims(now), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
 }
 
 func FuzzVerify(f *testing.F) {
@@ -217,13 +248,16 @@ func BenchmarkSign(b *testing.B) {
 func BenchmarkVerify(b *testing.B) {
 	now, k := time.Now(), key(b, "one")
 	keys := &published{now: set(b, k)}
-	known := seattoken.NewKnown(100, time.Now)
-	token, err := known.Sign(k, claims(now), now)
+	own, err := seattoken.NewOwn("secret")
+	if err != nil {
+		b.Fatal(err)
+	}
+	token, err := own.Sign(k, claims(now), now)
 	if err != nil {
 		b.Fatal(err)
 	}
 	for name, verify := range map[string]func(context.Context, seattoken.Keys, string) (seattoken.Claims, error){
-		"anew": seattoken.Verify, "known": known.Verify,
+		"by signature": seattoken.Verify, "by code": own.Verify,
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {

@@ -10,6 +10,7 @@ import (
 	"kontor.internal/libs/caller"
 	"kontor.internal/libs/clock"
 	"kontor.internal/libs/id"
+	"kontor.internal/libs/seattoken"
 	"kontor.internal/libs/service"
 	identityv1 "kontor.internal/proto/gen/go/kontor/identity/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
@@ -28,12 +29,16 @@ func serveSeats(s *service.Service, cfg Config, p parts) (*seat.Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	tokens, err := seattoken.NewOwn(cfg.KeyEncryptionKey, cfg.KeyEncryptionKeyPrevious)
+	if err != nil {
+		return nil, err
+	}
 	real := clock.System{}
 	pools := seat.NewPools(seat.PoolDeps{Redis: client, DB: s.DB, Licences: p.licences, Clock: p.clock, Real: real, IDs: id.New})
 	diary := seat.NewDiary(seat.DiaryDeps{Redis: client, DB: s.DB, Clock: p.clock, Real: real, Log: s.Log})
 	hub := seat.NewHub(client)
 	server := seat.NewServer(seat.Deps{
-		Pools: pools, Diary: diary, Entitled: entitled{s, p}, Signer: p.ring, Authorizer: s.Authorizer(), Pages: s.Pages, Real: real, Stamps: stamps, Hub: hub,
+		Pools: pools, Diary: diary, Entitled: entitled{s, p}, Signer: p.ring, Authorizer: s.Authorizer(), Pages: s.Pages, Real: real, Stamps: stamps, Hub: hub, Tokens: tokens,
 		People: seat.NewPeople(identityv1.NewDirectoryServiceClient(s.Peer("identity")), real),
 	})
 	licensingv1.RegisterSeatServiceServer(s.GRPC(), server)

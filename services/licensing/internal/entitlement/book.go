@@ -21,6 +21,8 @@ const (
 	factsFor = 5 * time.Second
 	// maxBooks bounds the memory; past it everything is read anew.
 	maxBooks = 50_000
+	// maxDecided bounds the decisions that are kept of one subscriber.
+	maxDecided = 16
 )
 
 // Book answers from the facts in the database. It keeps them for a moment, because the same subscriber's programs ask
@@ -46,6 +48,14 @@ type BookDeps struct {
 type keptFacts struct {
 	facts Facts
 	until time.Time
+	// decided are questions that were allowed, and how: the same is asked again and again.
+	decided map[Question]keptDecision
+}
+
+// keptDecision stays true from one turn of a licence or a contract to the next, by the suite's clock.
+type keptDecision struct {
+	Decision
+	from, until time.Time
 }
 
 // NewBook returns a book.
@@ -56,8 +66,8 @@ func NewBook(deps BookDeps) *Book {
 // Decide answers a question now.
 func (b *Book) Decide(ctx context.Context, subscriber uuid.UUID, q Question) (Decision, error) {
 	now := b.deps.Clock.Now()
-	if facts, ok := b.recall(subscriber); ok {
-		if d := Decide(facts, q, now); d.Allowed {
+	if known, ok := b.recall(subscriber); ok {
+		if d := b.decide(known, q, now); d.Allowed {
 			return d, nil
 		}
 	}
@@ -70,8 +80,8 @@ func (b *Book) Decide(ctx context.Context, subscriber uuid.UUID, q Question) (De
 
 // Known returns a subscriber's facts as they are kept, a few seconds old at the most, or reads them.
 func (b *Book) Known(ctx context.Context, subscriber uuid.UUID) (Facts, error) {
-	if facts, ok := b.recall(subscriber); ok {
-		return facts, nil
+	if known, ok := b.recall(subscriber); ok {
+		return known.facts, nil
 	}
 	return b.Facts(ctx, subscriber)
 }
@@ -108,11 +118,28 @@ func (b *Book) Facts(ctx context.Context, subscriber uuid.UUID) (Facts, error) {
 	return facts, nil
 }
 
-func (b *Book) recall(subscriber uuid.UUID) (Facts, bool) {
+func (b *Book) recall(subscriber uuid.UUID) (keptFacts, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	known, ok := b.kept[subscriber]
-	return known.facts, ok && b.deps.Real.Now().Before(known.until)
+	return known, ok && b.deps.Real.Now().Before(known.until)
+}
+
+// decide answers from facts that are kept, and keeps what is allowed with them.
+func (b *Book) decide(known keptFacts, q Question, now time.Time) Decision {
+	b.mu.Lock()
+	d, ok := known.decided[q]
+	b.mu.Unlock()
+	if ok && !now.Before(d.from) && (d.until.IsZero() || now.Before(d.until)) {
+		return d.Decision
+	}
+	d = keptDecision{Decision: Decide(known.facts, q, now), from: now, until: known.facts.nextTurn(now)}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if d.Allowed && len(known.decided) < maxDecided {
+		known.decided[q] = d
+	}
+	return d.Decision
 }
 
 func (b *Book) keep(facts Facts, before uint64) {
@@ -124,7 +151,7 @@ func (b *Book) keep(facts Facts, before uint64) {
 	if len(b.kept) >= maxBooks {
 		clear(b.kept)
 	}
-	b.kept[facts.Subscriber] = keptFacts{facts: facts, until: b.deps.Real.Now().Add(factsFor)}
+	b.kept[facts.Subscriber] = keptFacts{facts: facts, until: b.deps.Real.Now().Add(factsFor), decided: map[Question]keptDecision{}}
 }
 
 // Drop forgets a subscriber's facts. Whoever changes one calls it after the commit.

@@ -332,6 +332,26 @@ func dataKept(f Facts, at time.Time) Condition {
 
 // nextChange is the first instant after at when the answer turns, found by asking at each instant when a fact turns.
 func nextChange(f Facts, q Question, at time.Time, allowed bool) time.Time {
+	for _, turn := range f.turns() {
+		if turn.After(at) && decide(f, q, turn).Allowed != allowed {
+			return turn
+		}
+	}
+	return time.Time{}
+}
+
+// nextTurn is the first instant after another at which any decision may be another; zero if there is none.
+func (f Facts) nextTurn(at time.Time) time.Time {
+	for _, turn := range f.turns() {
+		if turn.After(at) {
+			return turn
+		}
+	}
+	return time.Time{}
+}
+
+// turns are the instants at which contracts and licences turn, in their order.
+func (f Facts) turns() []time.Time {
 	var turns []time.Time
 	for _, c := range f.Contracts {
 		turns = append(turns, c.Accepted)
@@ -340,12 +360,7 @@ func nextChange(f Facts, q Question, at time.Time, allowed bool) time.Time {
 		turns = append(turns, l.Turns()...)
 	}
 	slices.SortFunc(turns, time.Time.Compare)
-	for _, turn := range turns {
-		if turn.After(at) && decide(f, q, turn).Allowed != allowed {
-			return turn
-		}
-	}
-	return time.Time{}
+	return turns
 }
 
 // String is a value without a language, for programs.

@@ -51,6 +51,37 @@ func (a answer) seats(i int) ([]Seat, error) {
 	return seats, nil
 }
 
+// holders are the lists of holders that the answers of a turn refer to.
+func (a answer) holders() (lists [][]Seat, err error) {
+	for i := range a {
+		list, err := a.seats(i)
+		if err != nil {
+			return nil, err
+		}
+		lists = append(lists, list)
+	}
+	return lists, nil
+}
+
+// with puts the list of holders that a refusal refers to in the place of its number.
+func (a answer) with(lists [][]Seat) answer {
+	switch a.word() {
+	case wordFull, wordCompany, wordProduct:
+		if n, ok := a[2].(int64); ok && int(n) <= len(lists) {
+			a[2] = lists[n-1]
+		}
+	}
+	return a
+}
+
+// shown are holders that `with` put in their place.
+func (a answer) shown(i int) (holders []Seat, ok bool) {
+	if i < len(a) {
+		holders, ok = a[i].([]Seat)
+	}
+	return holders, ok
+}
+
 // seat is one seat, its slot and its record, as it is used in the first of its places.
 func (a answer) seat(i int) (Seat, error) {
 	f := a.list(i)
@@ -210,4 +241,3 @@ func (a answer) states() ([]time.Time, error) {
 	}
 	return ends, r.err
 }
-

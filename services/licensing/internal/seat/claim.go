@@ -2,6 +2,7 @@ package seat
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -109,9 +110,9 @@ func optionalID(id uuid.UUID) string {
 }
 
 func fullness(a answer, l Limits) error {
-	holders, err := a.seats(2)
-	if err != nil {
-		return err
+	holders, ok := a.shown(2)
+	if !ok {
+		return fmt.Errorf("seat: Redis answered %q", a.word())
 	}
 	var r reader
 	full := &Full{

@@ -21,13 +21,17 @@ const (
 	// portion is how many messages of a log are taken over in one transaction. Each is what happened in one turn of a pool.
 	portion = 100
 	// gathering is how long more is waited for after the first entry: many in one commit cost little more than one.
-	gathering = 25 * time.Millisecond
+	gathering = 100 * time.Millisecond
 	// listening bounds how long a wait for news is, and so a stop.
 	listening = 500 * time.Millisecond
 	// looking is the pause between two looks where waiting is not possible.
 	looking = 50 * time.Millisecond
 	// noting is how often it is written down up to when the logs were read.
 	noting = time.Second
+	// diaryLock is the advisory lock of the copy that listens ("seatdiar" in ASCII).
+	diaryLock = 0x7365617464696172
+	// standing is how often another copy looks whether that one is gone.
+	standing = time.Second
 	// pausing is how long it rests after a failure.
 	pausing = 300 * time.Millisecond
 )
@@ -51,12 +55,32 @@ func NewDiary(deps DiaryDeps) *Diary { return &Diary{deps: deps} }
 // Run takes over what happens until ctx ends.
 func (d *Diary) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if err := d.listen(ctx); err != nil && ctx.Err() == nil {
+		if err := d.listenAlone(ctx); err != nil && ctx.Err() == nil {
 			d.deps.Log.WarnContext(ctx, "what happened to seats can't be taken over just now", "error", err)
 			pause(ctx, pausing)
 		}
 	}
 	return nil
+}
+
+// listenAlone listens while no other copy does. Whose connection ends has lost the lock, and listens on until the other
+// copy meets it at a partition: each entry is taken over once all the same.
+func (d *Diary) listenAlone(ctx context.Context) error {
+	conn, err := d.deps.DB.Acquire(ctx)
+	if err != nil {
+		return translate(err)
+	}
+	defer conn.Release()
+	mine, err := seatdb.New(conn).TryDiary(ctx, diaryLock)
+	if err != nil {
+		return translate(err)
+	}
+	if !mine {
+		pause(ctx, standing)
+		return nil
+	}
+	defer func() { _ = conn.Conn().Close(context.WithoutCancel(ctx)) }() // The lock ends with the connection.
+	return d.listen(ctx)
 }
 
 // pause waits, unless ctx ends first.

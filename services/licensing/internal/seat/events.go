@@ -118,13 +118,14 @@ func keep(ctx context.Context, tx pgx.Tx, partition int16, entries []entry, now 
 	return events.AppendAll(ctx, tx, told.events(now)...)
 }
 
+// rowsOf gives ids as texts: those are encoded many times faster.
 func rowsOf(partition int16, entries []entry) seatdb.InsertEventsParams {
-	rows := seatdb.InsertEventsParams{Partition: partition, Nobody: uuid.Nil, Never: time.Time{}}
+	rows := seatdb.InsertEventsParams{Partition: partition, Never: time.Time{}}
 	for _, e := range entries {
 		rows.Entries, rows.Kinds, rows.Modes = append(rows.Entries, e.id), append(rows.Kinds, string(e.kind)), append(rows.Modes, string(e.mode))
-		rows.Subscribers, rows.Licences = append(rows.Subscribers, e.pool.Subscriber), append(rows.Licences, e.pool.Licence)
-		rows.Seats, rows.Accounts = append(rows.Seats, e.seat), append(rows.Accounts, e.account)
-		rows.Companies, rows.Actors = append(rows.Companies, e.company), append(rows.Actors, e.actor)
+		rows.Subscribers, rows.Licences = append(rows.Subscribers, e.pool.Subscriber.String()), append(rows.Licences, e.pool.Licence.String())
+		rows.Seats, rows.Accounts = append(rows.Seats, optionalID(e.seat)), append(rows.Accounts, optionalID(e.account))
+		rows.Companies, rows.Actors = append(rows.Companies, optionalID(e.company)), append(rows.Actors, optionalID(e.actor))
 		rows.Products, rows.Devices = append(rows.Products, e.product), append(rows.Devices, e.device)
 		rows.Titles, rows.Addresses = append(rows.Titles, e.title), append(rows.Addresses, e.address)
 		rows.Slots, rows.Limits = append(rows.Slots, e.slot), append(rows.Limits, e.limit)

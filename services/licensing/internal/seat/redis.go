@@ -5,6 +5,7 @@ import (
 	"embed"
 	"errors"
 	"io/fs"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -80,6 +81,7 @@ type functions struct {
 
 // pending is one call and what came of it.
 type pending struct {
+	ctx    context.Context //nolint:containedctx // Its caller's, for traces.
 	name   string
 	args   []any
 	done   chan struct{}
@@ -90,33 +92,32 @@ type pending struct {
 const (
 	// together is how many calls go together at the most: they keep a server for a millisecond.
 	together = 64
-	// calling bounds calls that go together: whoever made them has a shorter patience each.
+	// calling bounds calls that go together.
 	calling = 5 * time.Second
 )
 
-// call calls a function that changes a pool.
+// call calls a function that changes a pool. What was begun is waited for whatever ctx says: it must not happen after its
+// caller went on to something else.
 func (f *functions) call(ctx context.Context, name string, of uuid.UUID, args ...any) (answer, error) {
-	one := &pending{name: name, args: args}
+	one := &pending{ctx: ctx, name: name, args: args, done: make(chan struct{})}
 	f.mu.Lock()
-	if waiting, busy := f.waiting[of]; busy {
-		one.done = make(chan struct{})
-		f.waiting[of] = append(waiting, one)
-		f.mu.Unlock()
-		select {
-		case <-one.done:
-		case <-ctx.Done():
-			if f.withdraw(of, one) {
-				return nil, ctx.Err()
-			}
-			<-one.done // What is under way must not happen after its caller went on to something else.
-		}
-		return one.answer, one.err
-	}
-	f.waiting[of] = nil
+	waiting, busy := f.waiting[of]
+	f.waiting[of] = append(waiting, one)
 	f.mu.Unlock()
-	f.carry(ctx, of, []*pending{one})
-	if next := f.next(of); len(next) > 0 {
-		go f.carryOn(of, next)
+	if !busy {
+		runtime.Gosched() // Who is about to call comes along.
+		f.carry(of, f.next(of))
+		if next := f.next(of); len(next) > 0 {
+			go f.carryOn(of, next)
+		}
+	}
+	select {
+	case <-one.done:
+	case <-ctx.Done():
+		if f.withdraw(of, one) {
+			return nil, ctx.Err()
+		}
+		<-one.done
 	}
 	return one.answer, one.err
 }
@@ -150,18 +151,18 @@ func (f *functions) next(of uuid.UUID) []*pending {
 // carryOn calls for those who wait until nobody does.
 func (f *functions) carryOn(of uuid.UUID, batch []*pending) {
 	for len(batch) > 0 {
-		ctx, cancel := context.WithTimeout(context.Background(), calling)
-		f.carry(ctx, of, batch)
-		cancel()
-		for _, one := range batch {
-			close(one.done)
-		}
+		f.carry(of, batch)
 		batch = f.next(of)
 	}
 }
 
-// carry calls a pool's functions together, and fills in what came of each.
-func (f *functions) carry(ctx context.Context, of uuid.UUID, batch []*pending) {
+// carry calls a pool's functions together, and tells each caller what came of it.
+func (f *functions) carry(of uuid.UUID, batch []*pending) {
+	if len(batch) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(batch[0].ctx), calling)
+	defer cancel()
 	size := 0
 	for _, one := range batch {
 		size += 2 + len(one.args)
@@ -170,11 +171,15 @@ func (f *functions) carry(ctx context.Context, of uuid.UUID, batch []*pending) {
 	for _, one := range batch {
 		args = append(append(args, one.name, len(one.args)), one.args...)
 	}
-	answers, err := f.try(ctx, func() *redis.Cmd { return f.redis.FCall(ctx, prefix+"change", poolKeys(of), args...) })
+	got, err := f.try(ctx, func() *redis.Cmd { return f.redis.FCall(ctx, prefix+"change", poolKeys(of), args...) })
+	answers := got.list(0)
+	lists, unreadable := got.list(1).holders()
+	err = errors.Join(err, unreadable)
 	for i, one := range batch {
 		if one.err = err; err == nil {
-			one.answer, one.err = answers.list(i).done()
+			one.answer, one.err = answers.list(i).with(lists).done()
 		}
+		close(one.done)
 	}
 }
 

@@ -56,6 +56,7 @@ type Deps struct {
 	People     *People
 	Pages      *paging.Codec
 	Stamps     *Stamps
+	Tokens     *seattoken.Own
 	Hub        *Hub
 	// Real is the machine's clock: leases do not follow the suite's.
 	Real clock.Clock
@@ -64,16 +65,12 @@ type Deps struct {
 // Server answers SeatService, and BatchGetSeatStates of RightService.
 type Server struct {
 	licensingv1.UnimplementedSeatServiceServer
-	deps  Deps
-	known *seattoken.Known
+	deps Deps
 }
-
-// knownTokens is how many tokens are remembered to be good.
-const knownTokens = 100_000
 
 // NewServer returns a server.
 func NewServer(deps Deps) *Server {
-	return &Server{deps: deps, known: seattoken.NewKnown(knownTokens, deps.Real.Now)}
+	return &Server{deps: deps}
 }
 
 // ClaimSeat takes a seat for the caller.
@@ -209,7 +206,7 @@ func (s *Server) sign(of Pool, held Seat) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return s.known.Sign(key, held.claims(of), s.deps.Real.Now())
+	return s.deps.Tokens.Sign(key, held.claims(of), s.deps.Real.Now())
 }
 
 // ReleaseSeat gives the caller's seat back.
@@ -223,7 +220,7 @@ func (s *Server) ReleaseSeat(ctx context.Context, req *licensingv1.ReleaseSeatRe
 
 // own reads the token of a seat. SEAT_TOKEN_WRONG for one that is not the caller's for this seat.
 func (s *Server) own(ctx context.Context, name, token string) (Pool, Seat, error) {
-	claims, err := s.known.Verify(ctx, published{s.deps.Signer}, token)
+	claims, err := s.deps.Tokens.Verify(ctx, published{s.deps.Signer}, token)
 	if err == nil && (claims.Seat != name || claims.Account != caller.From(ctx).Account) {
 		err = seattoken.ErrInvalid
 	}

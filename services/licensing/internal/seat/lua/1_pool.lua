@@ -35,17 +35,61 @@ end
 
 local function whole(n) return string.format('%.0f', n) end
 
--- A turn is one pool while functions work on it, all at one instant. What they change of the pool as a whole, write down
--- and tell is done once, when the turn ends. The pool is nil when it must be opened first: it is not there, or another
--- server wrote it last.
+-- A turn is one pool while functions work on it, all at one instant. What they change, write down and tell is kept until
+-- the turn ends: many calls of one turn cost few commands. The pool is nil when it must be opened first: it is not there,
+-- or another server wrote it last.
 local function begin(keys)
   local packed = redis.call('GET', keys[POOL])
   local pool = packed and cmsgpack.unpack(packed)
   if pool and pool.run ~= server() then pool = nil end
   local t = now()
   return {
-    keys = keys, t = t, pool = pool, recovering = pool and t < pool.till, entries = {}, news = {}, lists = {}, evicted = false,
+    keys = keys, t = t, pool = pool, recovering = pool and t < pool.till, entries = {}, news = {}, lists = {}, shown = {}, evicted = false,
+    records = {}, index = {}, -- what was read or changed: slots and fields; false for what is not there
+    -- What is to be kept: records (packed) and ends by slot, fields, tickets; false to remove it.
+    changes = {}, ends = {}, fields = {}, waiting = {},
   }
+end
+
+-- Sends a command with any number of arguments, SOME of them together.
+local function send(command, key, list, some)
+  for from = 1, #list, some do
+    redis.call(command, key, unpack(list, from, math.min(#list, from + some - 1)))
+  end
+end
+
+-- Keeps what changed of a hash: of each name its value, or false.
+local function keep_hash(key, changes)
+  local set, gone = {}, {}
+  for name, value in pairs(changes) do
+    if value then
+      set[#set + 1] = name
+      set[#set + 1] = value
+    else
+      gone[#gone + 1] = name
+    end
+  end
+  send('HSET', key, set, 1000)
+  send('HDEL', key, gone, 1000)
+end
+
+-- Keeps what changed of the seats so far.
+local function flush(c)
+  keep_hash(c.keys[HELD], c.changes)
+  keep_hash(c.keys[INDEX], c.fields)
+  keep_hash(c.keys[TICKETS], c.waiting)
+  local set, gone = {}, {}
+  for slot, ends in pairs(c.ends) do
+    if ends then
+      set[#set + 1] = ends
+      set[#set + 1] = slot
+    else
+      gone[#gone + 1] = slot
+    end
+  end
+  send('ZADD', c.keys[ENDS], set, 1000)
+  send('ZREM', c.keys[ENDS], gone, 1000)
+  c.changes, c.ends, c.fields, c.waiting = {}, {}, {}, {}
 end
 
 -- Writes entries into the log, under an id or '*'.
@@ -57,9 +101,18 @@ end
 local function done(c)
   for what, _ in pairs(c.news) do redis.call('PUBLISH', c.keys[NEWS], what) end
   if not c.pool then return end
+  flush(c)
   if #c.entries > 0 then write(c, '*', c.entries) end
   if c.look then redis.call('ZADD', c.keys[DUE], 'LT', whole(c.look), c.pool.licence) end
   redis.call('SET', c.keys[POOL], cmsgpack.pack(c.pool))
+end
+
+-- Forgets the seats of a pool, all of them.
+local function empty(c)
+  local keys = c.keys
+  redis.call('DEL', keys[POOL], keys[HELD], keys[ENDS], keys[INDEX], keys[FREE], keys[LINE], keys[TICKETS])
+  c.records, c.index, c.changes, c.ends, c.fields, c.waiting, c.lists = {}, {}, {}, {}, {}, {}, {}
+  c.line, c.tickets, c.kept = nil, nil, nil
 end
 
 -- A record: what is known of a held seat. CAP and TAKING are instants that no lease goes beyond, 0 for none.
@@ -79,14 +132,31 @@ end
 
 local function holder_of(r) return 'h:' .. holder(r[ACCOUNT], r[PRODUCT], r[AT][1][DEVICE], r[PERSON], r[MODE]) end
 
+-- The record of a slot, a text.
 local function record(c, slot)
-  local packed = redis.call('HGET', c.keys[HELD], slot)
-  return packed and cmsgpack.unpack(packed)
+  local r = c.records[slot]
+  if r == nil then
+    local packed = redis.call('HGET', c.keys[HELD], slot)
+    r = packed and cmsgpack.unpack(packed)
+    c.records[slot] = r
+  end
+  return r
 end
+
+local function field(c, name)
+  local value = c.index[name]
+  if value == nil then
+    value = redis.call('HGET', c.keys[INDEX], name)
+    c.index[name] = value
+  end
+  return value
+end
+
+local function set_field(c, name, value) c.index[name], c.fields[name] = value, value end
 
 -- The slot and the record of a seat.
 local function find(c, seat)
-  local slot = redis.call('HGET', c.keys[INDEX], 't:' .. seat)
+  local slot = field(c, 't:' .. seat)
   return slot, slot and record(c, slot)
 end
 
@@ -124,7 +194,7 @@ local function tell(c, what) c.news[what] = true end
 -- The board looks otherwise.
 local function changed(c)
   c.pool.version = c.pool.version + 1
-  c.lists = {}
+  c.lists, c.kept = {}, nil
 end
 
 local function look_at(c, t)
@@ -134,18 +204,17 @@ end
 -- Keeps a record. It answers the seat as callers get it: its slot and its record.
 local function save(c, slot, r)
   local ends, packed = ends_of(r), cmsgpack.pack(r)
-  c.lists = {}
-  redis.call('HSET', c.keys[HELD], slot, packed)
-  redis.call('ZADD', c.keys[ENDS], whole(ends), slot)
+  c.records[slot], c.changes[slot], c.ends[slot], c.lists = r, packed, ends, {}
   look_at(c, ends)
-  return {tostring(slot), packed}
+  return {slot, packed}
 end
+
+local function held_in(c, company) return tonumber(field(c, 'c:' .. company) or 0) end
 
 local function count(c, r, company, by)
   if not counts(r[MODE]) then return end
-  if redis.call('HINCRBY', c.keys[INDEX], 'c:' .. company, by) <= 0 then
-    redis.call('HDEL', c.keys[INDEX], 'c:' .. company)
-  end
+  local held = held_in(c, company) + by
+  set_field(c, 'c:' .. company, held > 0 and held)
 end
 
 local function count_product(c, product, by)
@@ -183,7 +252,8 @@ end
 
 -- Puts a holder into a slot, in one place.
 local function put(c, slot, r, me)
-  redis.call('HSET', c.keys[INDEX], 't:' .. r[SEAT], slot, me, slot)
+  set_field(c, 't:' .. r[SEAT], slot)
+  set_field(c, me, slot)
   count(c, r, r[AT][1][COMPANY], 1)
   c.pool.live = c.pool.live + 1
   if counts(r[MODE]) then
@@ -197,9 +267,9 @@ end
 -- Ends a holding: the slot is free at once.
 local function finish(c, slot, r, kind, actor, address)
   local pool = c.pool
-  redis.call('HDEL', c.keys[HELD], slot)
-  redis.call('ZREM', c.keys[ENDS], slot)
-  redis.call('HDEL', c.keys[INDEX], 't:' .. r[SEAT], holder_of(r))
+  c.records[slot], c.changes[slot], c.ends[slot] = false, false, false
+  set_field(c, 't:' .. r[SEAT], false)
+  set_field(c, holder_of(r), false)
   local left = {}
   for _, place in ipairs(r[AT]) do
     if not left[place[COMPANY]] then count(c, r, place[COMPANY], -1) end
@@ -222,7 +292,7 @@ local function finish(c, slot, r, kind, actor, address)
   end
   changed(c)
   log(c, kind, slot, r, r[AT][1], 0, actor, address)
-  tell(c, 'ended ' .. r[SEAT])
+  if kind ~= 'released' then tell(c, 'ended ' .. r[SEAT]) end -- Who gives a seat back knows.
   if pool.line > 0 then tell(c, 'line ' .. pool.licence) end
 end
 
@@ -239,9 +309,11 @@ end
 local function evict(c)
   if c.recovering or c.evicted then return end
   c.evicted = true
+  flush(c)
   while true do
     local gone = redis.call('ZRANGEBYSCORE', c.keys[ENDS], '-inf', whole(c.t), 'LIMIT', 0, 500)
     for _, slot in ipairs(gone) do over(c, slot, record(c, slot)) end
+    flush(c)
     if #gone < 500 then return end
   end
 end
@@ -249,6 +321,7 @@ end
 -- Some of those who hold seats, by end of lease: all, or those that match.
 local function holders(c, matches, most)
   local found, from = {}, 0
+  flush(c)
   while #found < most do
     local slots = redis.call('ZRANGE', c.keys[ENDS], from, from + 99)
     if #slots == 0 then return found end
@@ -278,5 +351,3 @@ local function occupy(c, slot)
   c.pool.top = math.max(c.pool.top, tonumber(slot))
   redis.call('ZREM', c.keys[FREE], slot)
 end
-
-local function held_in(c, company) return tonumber(redis.call('HGET', c.keys[INDEX], 'c:' .. company) or '0') end

@@ -38,14 +38,14 @@ end
 -- may be older than what was answered.
 local function open(c, args)
   if c.pool then return {'open'} end
-  local keys, wait = c.keys, tonumber(args[2])
-  redis.call('DEL', keys[POOL], keys[HELD], keys[ENDS], keys[INDEX], keys[FREE], keys[LINE], keys[TICKETS])
+  local wait = tonumber(args[2])
+  empty(c)
   c.pool = {
     run = server(), recovery = args[1], till = c.t + wait, lease = tonumber(args[3]), longest = tonumber(args[4]),
     subscriber = args[5], licence = args[6], generation = tonumber(args[1]) * 4294967296, version = 1, top = 0, used = 0,
     live = 0, beside = 0, line = 0, ticket = 0, emptied = c.t, limit = 0, company_limit = 0, products = {}, product_limits = {},
   }
-  c.recovering, c.lists = wait > 0, {}
+  c.recovering = wait > 0
   log_after(c, args[7])
   look_at(c, c.t + math.max(wait, REST))
   send_out(c, args, 8)
@@ -67,7 +67,7 @@ end
 -- lease, actor, address, whether people are counted, mode, instant that it can't go beyond (0), how many beyond the limit
 -- (in a closing period), own seat to end first (''). 'held' and the seat; 'closed'; 'longer' when the pool was opened for
 -- shorter leases; 'foreign'; 'recovering' and for how long; 'full', 'company' or 'product', in how long the next lease
--- ends, holders, and how many wait.
+-- ends, the number of the list of holders, and how many wait.
 local function claim(c, args)
   local account, company, product, device = args[2], args[3], args[4], args[5]
   local limit, company_limit, product_limit = tonumber(args[7]), tonumber(args[8]), tonumber(args[9])
@@ -78,7 +78,7 @@ local function claim(c, args)
   evict(c)
   local me = 'h:' .. holder(account, product, device, person, mode)
   if args[17] ~= '' and take_back(c, args[17], account, me, actor, address) then return {'foreign'} end
-  local slot = redis.call('HGET', c.keys[INDEX], me)
+  local slot = field(c, me)
   local r = slot and record(c, slot)
   if r and ends_of(r) <= c.t and not c.recovering then over(c, slot, r) end
   if r and ends_of(r) > c.t then
@@ -117,6 +117,7 @@ local function claim(c, args)
       r[MODE] = 'overdraft'
     end
     if why then
+      if mine then keep(kept, mine, 1) end
       r[SEAT], r[MODE] = '', mode
       log(c, 'refused', 0, r, r[AT][1], most, actor, address)
       local free, list = frees(c, why, company, product, 10, lease)
@@ -193,7 +194,7 @@ local function enter(c, args)
     return {'held', extend(c, slot, other, known, c.pool.lease)}
   end
   local me = holder_of(r)
-  local mine = redis.call('HGET', c.keys[INDEX], me)
+  local mine = field(c, me)
   mine = mine and {slot = mine, r = record(c, mine)}
   if other and other[GENERATION] > r[GENERATION] or mine and mine.r[GENERATION] > r[GENERATION] then return {'lost'} end
   if other then finish(c, slot, other, 'expired', '', '') end

@@ -5,7 +5,7 @@ local function transfer(c, args)
   local ticket = 'a:' .. redis.sha1hex(args[2] .. '\n' .. r[PRODUCT])
   local till = c.t + HANDED
   save_ticket(c, ticket, {args[2], r[AT][1][COMPANY], r[PRODUCT], c.t, till, 1})
-  queue(c, 0, ticket)
+  queue(c, ticket, true)
   finish(c, slot, r, 'transferred', args[3], args[4])
   look_at(c, till)
   return {'kept', whole(till)}
@@ -14,8 +14,9 @@ end
 -- How many places in line an account has, with all its devices.
 local function tickets_of(c, account)
   local count = 0
-  for _, packed in ipairs(redis.call('HVALS', c.keys[TICKETS])) do
-    if cmsgpack.unpack(packed)[T_ACCOUNT] == account then count = count + 1 end
+  local _, tickets = line(c)
+  for _, w in pairs(tickets) do
+    if w[T_ACCOUNT] == account then count = count + 1 end
   end
   return count
 end
@@ -28,7 +29,7 @@ local function wait(c, args)
   note_limits(c, tonumber(args[5]), tonumber(args[6]), args[3], tonumber(args[7]))
   evict(c)
   local me = holder(args[1], args[3], args[4], args[8], 'pool')
-  local slot = redis.call('HGET', c.keys[INDEX], 'h:' .. me)
+  local slot = field(c, 'h:' .. me)
   if slot and works_in(record(c, slot), args[2]) then return {'held'} end
   local _, handed = kept_for(c, args[1], args[3], '')
   if handed then return {'offered', whole(handed[T_OFFERED])} end
@@ -37,8 +38,7 @@ local function wait(c, args)
     if c.pool.line >= WAITING then return {'crowded', WAITING} end
     if tickets_of(c, args[1]) >= TICKETS_EACH then return {'crowded', TICKETS_EACH} end
     w = {args[1], args[2], args[3], c.t, 0, 0}
-    c.pool.ticket = c.pool.ticket + 1
-    queue(c, c.pool.ticket, me)
+    queue(c, me)
     changed(c)
   end
   w[T_SEEN] = c.t
@@ -47,9 +47,10 @@ local function wait(c, args)
   w = ticket_of(c, me)
   if w[T_OFFERED] > 0 then return {'offered', whole(w[T_OFFERED])} end
   local place = 1
-  for _, ticket in ipairs(redis.call('ZRANGE', c.keys[LINE], 0, -1)) do
+  local names, tickets = line(c)
+  for _, ticket in ipairs(names) do
     if ticket == me then break end
-    if ticket_of(c, ticket)[T_OFFERED] == 0 then place = place + 1 end
+    if tickets[ticket][T_OFFERED] == 0 then place = place + 1 end
   end
   local free = frees(c, 'full', '', '', 1, c.pool.lease)
   return {'waiting', whole(place), free}
@@ -92,6 +93,7 @@ end
 
 -- oust: account, company, product, actor, address. Ends the guests' seats of an account. 'taken' or 'closed'.
 local function oust(c, args)
+  flush(c)
   for _, slot in ipairs(redis.call('ZRANGE', c.keys[ENDS], 0, -1)) do
     local r = record(c, slot)
     if r[MODE] == 'guest' and r[ACCOUNT] == args[1] and r[PRODUCT] == args[3] and works_in(r, args[2]) then

@@ -13,6 +13,7 @@ local function tidy(c, args)
   end
   evict(c)
   advance(c)
+  flush(c)
   local first = redis.call('ZRANGE', c.keys[ENDS], 0, 0, 'WITHSCORES')[2]
   local again = c.pool.emptied + REST
   if c.recovering then
@@ -31,10 +32,9 @@ end
 -- rest: recovery. Closes a pool that nobody holds a seat of. 'resting' or 'busy'.
 local function rest(c, args)
   if c.recovering or c.pool.live > 0 or c.pool.line > 0 or c.pool.recovery ~= args[1] then return {'busy'} end
-  local keys = c.keys
   if #c.entries > 0 then write(c, '*', c.entries) end
-  redis.call('DEL', keys[POOL], keys[HELD], keys[ENDS], keys[INDEX], keys[FREE], keys[LINE], keys[TICKETS])
-  redis.call('ZREM', keys[DUE], c.pool.licence)
+  empty(c)
+  redis.call('ZREM', c.keys[DUE], c.pool.licence)
   c.pool, c.entries, c.look = nil, {}, nil
   return {'resting'}
 end
@@ -85,8 +85,9 @@ local function call(c, f, name, args)
   return {'failed', type(answer) == 'table' and answer.err or tostring(answer)}
 end
 
--- change: any number of calls, each its name, how many arguments it has, and these. An answer for each. What one of them
--- fails with is its own: the others are carried out, and what it did until then stands.
+-- change: any number of calls, each its name, how many arguments it has, and these. The answers to each, and the lists of
+-- holders that they refer to. What one of them fails with is its own: the others are carried out, and what it did until
+-- then stands.
 local function change(keys, args)
   local c, answers, i = begin(keys), {}, 1
   while i <= #args do
@@ -96,7 +97,7 @@ local function change(keys, args)
     i = i + 2 + #own
   end
   done(c)
-  return answers
+  return {answers, c.shown}
 end
 
 -- look: one call that changes nothing: its name and its arguments. Its answer.

@@ -37,6 +37,9 @@ SELECT partition, entry FROM seat_position ORDER BY partition;
 -- name: PositionEntry :one
 SELECT entry FROM seat_position WHERE partition = @partition;
 
+-- name: TryDiary :one
+SELECT pg_try_advisory_lock(@key::bigint);
+
 -- name: LockPosition :one
 SELECT entry FROM seat_position WHERE partition = @partition FOR UPDATE;
 
@@ -46,14 +49,14 @@ UPDATE seat_position SET entry = @entry WHERE partition = @partition;
 -- name: InsertEvents :many
 INSERT INTO seat_event (partition, entry, kind, subscriber, licence, seat, account, company, product, device_id,
     device_title, slot, generation, seat_limit, actor, address, happened, mode, since)
-SELECT @partition::smallint, n.entry, n.kind, n.subscriber, n.licence, NULLIF(n.seat, @nobody::uuid), NULLIF(n.account, @nobody),
-    NULLIF(n.company, @nobody), n.product, n.device, n.title, n.slot, n.generation, n.seat_limit, NULLIF(n.actor, @nobody),
-    n.address, n.happened, n.mode, NULLIF(n.since, @never::timestamptz)
-FROM (SELECT unnest(@entries::text[]) AS entry, unnest(@kinds::text[]) AS kind, unnest(@subscribers::uuid[]) AS subscriber,
-    unnest(@licences::uuid[]) AS licence, unnest(@seats::uuid[]) AS seat, unnest(@accounts::uuid[]) AS account,
-    unnest(@companies::uuid[]) AS company, unnest(@products::text[]) AS product, unnest(@devices::text[]) AS device,
+SELECT @partition::smallint, n.entry, n.kind, n.subscriber::uuid, n.licence::uuid, NULLIF(n.seat, '')::uuid,
+    NULLIF(n.account, '')::uuid, NULLIF(n.company, '')::uuid, n.product, n.device, n.title, n.slot, n.generation, n.seat_limit,
+    NULLIF(n.actor, '')::uuid, n.address, n.happened, n.mode, NULLIF(n.since, @never::timestamptz)
+FROM (SELECT unnest(@entries::text[]) AS entry, unnest(@kinds::text[]) AS kind, unnest(@subscribers::text[]) AS subscriber,
+    unnest(@licences::text[]) AS licence, unnest(@seats::text[]) AS seat, unnest(@accounts::text[]) AS account,
+    unnest(@companies::text[]) AS company, unnest(@products::text[]) AS product, unnest(@devices::text[]) AS device,
     unnest(@titles::text[]) AS title, unnest(@slots::integer[]) AS slot, unnest(@generations::bigint[]) AS generation,
-    unnest(@limits::integer[]) AS seat_limit, unnest(@actors::uuid[]) AS actor, unnest(@addresses::text[]) AS address,
+    unnest(@limits::integer[]) AS seat_limit, unnest(@actors::text[]) AS actor, unnest(@addresses::text[]) AS address,
     unnest(@happened::timestamptz[]) AS happened, unnest(@modes::text[]) AS mode, unnest(@since::timestamptz[]) AS since) AS n
 ON CONFLICT (partition, entry) DO NOTHING
 RETURNING entry;

@@ -287,37 +287,36 @@ func (q *Queries) GuestSeatFor(ctx context.Context, arg GuestSeatForParams) (Gue
 const insertEvents = `-- name: InsertEvents :many
 INSERT INTO seat_event (partition, entry, kind, subscriber, licence, seat, account, company, product, device_id,
     device_title, slot, generation, seat_limit, actor, address, happened, mode, since)
-SELECT $1::smallint, n.entry, n.kind, n.subscriber, n.licence, NULLIF(n.seat, $2::uuid), NULLIF(n.account, $2),
-    NULLIF(n.company, $2), n.product, n.device, n.title, n.slot, n.generation, n.seat_limit, NULLIF(n.actor, $2),
-    n.address, n.happened, n.mode, NULLIF(n.since, $3::timestamptz)
-FROM (SELECT unnest($4::text[]) AS entry, unnest($5::text[]) AS kind, unnest($6::uuid[]) AS subscriber,
-    unnest($7::uuid[]) AS licence, unnest($8::uuid[]) AS seat, unnest($9::uuid[]) AS account,
-    unnest($10::uuid[]) AS company, unnest($11::text[]) AS product, unnest($12::text[]) AS device,
-    unnest($13::text[]) AS title, unnest($14::integer[]) AS slot, unnest($15::bigint[]) AS generation,
-    unnest($16::integer[]) AS seat_limit, unnest($17::uuid[]) AS actor, unnest($18::text[]) AS address,
-    unnest($19::timestamptz[]) AS happened, unnest($20::text[]) AS mode, unnest($21::timestamptz[]) AS since) AS n
+SELECT $1::smallint, n.entry, n.kind, n.subscriber::uuid, n.licence::uuid, NULLIF(n.seat, '')::uuid,
+    NULLIF(n.account, '')::uuid, NULLIF(n.company, '')::uuid, n.product, n.device, n.title, n.slot, n.generation, n.seat_limit,
+    NULLIF(n.actor, '')::uuid, n.address, n.happened, n.mode, NULLIF(n.since, $2::timestamptz)
+FROM (SELECT unnest($3::text[]) AS entry, unnest($4::text[]) AS kind, unnest($5::text[]) AS subscriber,
+    unnest($6::text[]) AS licence, unnest($7::text[]) AS seat, unnest($8::text[]) AS account,
+    unnest($9::text[]) AS company, unnest($10::text[]) AS product, unnest($11::text[]) AS device,
+    unnest($12::text[]) AS title, unnest($13::integer[]) AS slot, unnest($14::bigint[]) AS generation,
+    unnest($15::integer[]) AS seat_limit, unnest($16::text[]) AS actor, unnest($17::text[]) AS address,
+    unnest($18::timestamptz[]) AS happened, unnest($19::text[]) AS mode, unnest($20::timestamptz[]) AS since) AS n
 ON CONFLICT (partition, entry) DO NOTHING
 RETURNING entry
 `
 
 type InsertEventsParams struct {
 	Partition   int16
-	Nobody      uuid.UUID
 	Never       time.Time
 	Entries     []string
 	Kinds       []string
-	Subscribers []uuid.UUID
-	Licences    []uuid.UUID
-	Seats       []uuid.UUID
-	Accounts    []uuid.UUID
-	Companies   []uuid.UUID
+	Subscribers []string
+	Licences    []string
+	Seats       []string
+	Accounts    []string
+	Companies   []string
 	Products    []string
 	Devices     []string
 	Titles      []string
 	Slots       []int32
 	Generations []int64
 	Limits      []int32
-	Actors      []uuid.UUID
+	Actors      []string
 	Addresses   []string
 	Happened    []time.Time
 	Modes       []string
@@ -327,7 +326,6 @@ type InsertEventsParams struct {
 func (q *Queries) InsertEvents(ctx context.Context, arg InsertEventsParams) ([]string, error) {
 	rows, err := q.db.Query(ctx, insertEvents,
 		arg.Partition,
-		arg.Nobody,
 		arg.Never,
 		arg.Entries,
 		arg.Kinds,
@@ -802,6 +800,17 @@ func (q *Queries) TravelSeatsOut(ctx context.Context, arg TravelSeatsOutParams) 
 		return nil, err
 	}
 	return items, nil
+}
+
+const tryDiary = `-- name: TryDiary :one
+SELECT pg_try_advisory_lock($1::bigint)
+`
+
+func (q *Queries) TryDiary(ctx context.Context, key int64) (bool, error) {
+	row := q.db.QueryRow(ctx, tryDiary, key)
+	var pg_try_advisory_lock bool
+	err := row.Scan(&pg_try_advisory_lock)
+	return pg_try_advisory_lock, err
 }
 
 const unlockPool = `-- name: UnlockPool :exec
