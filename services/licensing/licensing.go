@@ -69,7 +69,7 @@ func New(ctx context.Context, cfg Config) (*service.Service, error) {
 	licensingv1.RegisterKeyServiceServer(s.GRPC(), keys.NewServer(p.ring))
 
 	timers := &licence.Timers{DB: s.DB, Store: p.licences, Clock: p.clock, Changed: p.book.Drop}
-	if err := startJobs(s, cfg, timers.Periodic(cfg.TermCheckInterval), contracts.Periodic()); err != nil {
+	if err := startJobs(s, cfg, timers.Periodic(cfg.TermCheckInterval), contracts.Periodic(), p.statements.Periodic()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	s.Go("signing keys", p.ring.Run)

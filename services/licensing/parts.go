@@ -14,12 +14,14 @@ import (
 	"kontor.internal/services/licensing/internal/entitlement"
 	"kontor.internal/services/licensing/internal/keys"
 	"kontor.internal/services/licensing/internal/licence"
+	"kontor.internal/services/licensing/internal/seatreport"
 )
 
 // data is what can be wrong before anything is opened.
 type data struct {
 	catalogue *catalogue.Catalogue
 	texts     *entitlement.Texts
+	advice    seatreport.Texts
 	library   contract.Library
 	sealer    *seal.Sealer
 }
@@ -29,6 +31,9 @@ func loadData(cfg Config) (d data, err error) {
 		return d, err
 	}
 	if d.texts, err = entitlement.LoadTexts(d.catalogue); err != nil {
+		return d, err
+	}
+	if d.advice, err = seatreport.LoadTexts(); err != nil {
 		return d, err
 	}
 	if d.library, err = contract.LoadLibrary(); err != nil {
@@ -45,8 +50,10 @@ type parts struct {
 	licences *licence.Store
 	book     *entitlement.Book
 	ring     *keys.Ring
-	objects  *blob.Bucket
-	tenancy  tenancyv1.DirectoryServiceClient
+	// statements makes the statements of seats.
+	statements *seatreport.Maker
+	objects    *blob.Bucket
+	tenancy    tenancyv1.DirectoryServiceClient
 }
 
 // storedClock tells instants as the database keeps them, so that an answer says the same when it is read again.
@@ -63,6 +70,7 @@ func newParts(ctx context.Context, s *service.Service, cfg Config, given data) (
 	if p.ring, err = openRing(ctx, s, p.sealer); err != nil {
 		return p, err
 	}
+	p.statements = &seatreport.Maker{DB: s.DB, Licences: p.licences, Signer: p.ring, Real: clock.System{}}
 	p.objects, err = openObjects(ctx, s, cfg.BlobURL)
 	return p, err
 }

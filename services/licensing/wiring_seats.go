@@ -17,6 +17,7 @@ import (
 	"kontor.internal/services/licensing/internal/entitlement"
 	"kontor.internal/services/licensing/internal/licence"
 	"kontor.internal/services/licensing/internal/seat"
+	"kontor.internal/services/licensing/internal/seatreport"
 )
 
 // serveSeats wires the seats.
@@ -45,6 +46,8 @@ func serveSeats(s *service.Service, cfg Config, p parts) (*seat.Server, error) {
 	licensingv1.RegisterTravelSeatServiceServer(s.GRPC(), &seat.TravelServer{Server: server})
 	licensingv1.RegisterGuestSeatServiceServer(s.GRPC(), &seat.GuestServer{Server: server})
 	sweeper := &seat.Sweeper{Pools: pools, Real: real, Log: s.Log}
+	reports := seatreport.NewServer(seatreport.Deps{Maker: p.statements, Texts: p.advice, Pages: s.Pages, Clock: p.clock})
+	licensingv1.RegisterSeatReportServiceServer(s.GRPC(), reports)
 	s.Go("seat news", hub.Run)
 	s.Go("seat diary", diary.Run)
 	s.Go("seat sweeper", sweeper.Run)

@@ -51,6 +51,7 @@ func register(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnIn
 		of(licensingv1.NewKeyServiceClient, licensingv1.RegisterKeyServiceHandlerClient),
 		of(licensingv1.NewLicenceServiceClient, licensingv1.RegisterLicenceServiceHandlerClient),
 		of(licensingv1.NewSeatServiceClient, licensingv1.RegisterSeatServiceHandlerClient),
+		of(licensingv1.NewSeatReportServiceClient, licensingv1.RegisterSeatReportServiceHandlerClient),
 		of(licensingv1.NewGuestSeatServiceClient, licensingv1.RegisterGuestSeatServiceHandlerClient),
 		of(licensingv1.NewTravelSeatServiceClient, licensingv1.RegisterTravelSeatServiceHandlerClient),
 

@@ -145,6 +145,8 @@ const (
 	Reason_REASON_SEAT_GUEST_REFUSED Reason = 250
 	// The person may not work in the seat's company.
 	Reason_REASON_SEAT_PERSON_UNFIT Reason = 251
+	// The day `date` is not over yet, or what happened on it is not written down to its end.
+	Reason_REASON_SEAT_DAY_OPEN Reason = 252
 	// Only the owner of `subscriber` may do this; `administrator` is whom to ask.
 	Reason_REASON_OWNER_ONLY Reason = 300
 	// The owner can't be excluded, limited, or left without rights; hand the ownership over first.
@@ -372,6 +374,7 @@ var (
 		249: "REASON_SEAT_TRAVEL_REFUSED",
 		250: "REASON_SEAT_GUEST_REFUSED",
 		251: "REASON_SEAT_PERSON_UNFIT",
+		252: "REASON_SEAT_DAY_OPEN",
 		300: "REASON_OWNER_ONLY",
 		301: "REASON_OWNER_STAYS",
 		302: "REASON_OWNERSHIP_NEEDS_MEMBER",
@@ -512,6 +515,7 @@ var (
 		"REASON_SEAT_TRAVEL_REFUSED":          249,
 		"REASON_SEAT_GUEST_REFUSED":           250,
 		"REASON_SEAT_PERSON_UNFIT":            251,
+		"REASON_SEAT_DAY_OPEN":                252,
 		"REASON_OWNER_ONLY":                   300,
 		"REASON_OWNER_STAYS":                  301,
 		"REASON_OWNERSHIP_NEEDS_MEMBER":       302,
@@ -648,7 +652,7 @@ var File_kontor_common_v1_reason_proto protoreflect.FileDescriptor
 
 const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xb5'\n" +
+	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xd6'\n" +
 	"\x06Reason\x12\x1c\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x1a\x04\xd0\xf3\x18\x02\x12\x19\n" +
 	"\x0fREASON_INTERNAL\x10\x01\x1a\x04\xd0\xf3\x18\r\x12!\n" +
@@ -707,7 +711,8 @@ const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\x17REASON_SEATS_QUEUE_FULL\x10\xf8\x01\x1a\x04\xd0\xf3\x18\b\x12%\n" +
 	"\x1aREASON_SEAT_TRAVEL_REFUSED\x10\xf9\x01\x1a\x04\xd0\xf3\x18\t\x12$\n" +
 	"\x19REASON_SEAT_GUEST_REFUSED\x10\xfa\x01\x1a\x04\xd0\xf3\x18\t\x12#\n" +
-	"\x18REASON_SEAT_PERSON_UNFIT\x10\xfb\x01\x1a\x04\xd0\xf3\x18\t\x12\x1c\n" +
+	"\x18REASON_SEAT_PERSON_UNFIT\x10\xfb\x01\x1a\x04\xd0\xf3\x18\t\x12\x1f\n" +
+	"\x14REASON_SEAT_DAY_OPEN\x10\xfc\x01\x1a\x04\xd0\xf3\x18\t\x12\x1c\n" +
 	"\x11REASON_OWNER_ONLY\x10\xac\x02\x1a\x04\xd0\xf3\x18\a\x12\x1d\n" +
 	"\x12REASON_OWNER_STAYS\x10\xad\x02\x1a\x04\xd0\xf3\x18\t\x12(\n" +
 	"\x1dREASON_OWNERSHIP_NEEDS_MEMBER\x10\xae\x02\x1a\x04\xd0\xf3\x18\t\x12'\n" +
