@@ -9,6 +9,7 @@
 //	books, err := session.OpenCompany(ctx, client.OpenRequest{Company: company, DataArea: "books", Seat: seat})
 //	err = books.InTx(ctx, func(tx pgx.Tx) error { … })
 //	select {
+//	case news := <-seat.News(): // somebody asks for the seat, or will take it: tell the person, who saves
 //	case <-seat.Lost(): // tell the person, by seat.Err(), why the work has ended
 //	case <-done:
 //	}

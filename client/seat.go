@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
@@ -23,11 +22,17 @@ type SeatRequest struct {
 	DeviceID string
 	// DeviceTitle is what others read who look for a free seat, e.g. `Ieva's laptop`.
 	DeviceTitle string
+	// ReadOnly asks to read without taking a seat of the licence, where the plan or an invitation allows it.
+	ReadOnly bool
+	// TakeBack is an own seat on another device that ends first; empty for none.
+	TakeBack string
 }
 
 var (
 	// ErrReleased is why a seat is not held that the program gave back.
 	ErrReleased = errors.New("the seat was released")
+	// ErrTransferred is why a seat is not held that the program handed over.
+	ErrTransferred = errors.New("the seat was handed over to a colleague")
 	// ErrLeaseOver is why a seat is lost that could not be renewed in time.
 	ErrLeaseOver = errors.New("the seat could not be renewed before its lease was over")
 )
@@ -43,36 +48,43 @@ const (
 
 // Seat is the right to work now. It is renewed in the background until Close, or until it is lost.
 type Seat struct {
-	seats   licensingv1.SeatServiceClient
-	stop    context.CancelFunc
-	running sync.WaitGroup
-	lost    chan struct{}
-	closing sync.Once
-	closed  error
+	seats      licensingv1.SeatServiceClient
+	subscriber string
+	stop       context.CancelFunc
+	closed     context.CancelFunc // tells the stream to give the seat back
+	running    sync.WaitGroup
+	lost       chan struct{}
+	news       chan SeatNews
+	closing    sync.Once
+	failure    error
 
 	renewing sync.Mutex
 
-	mu    sync.Mutex
-	name  string
-	token string
-	lease time.Duration
-	until time.Time // end of the lease, by this machine's clock
-	err   error
+	mu       sync.Mutex
+	name     string
+	token    string
+	stamp    string
+	lease    time.Duration
+	until    time.Time // end of the lease, by this machine's clock
+	worked   time.Time // zero unless the program tells
+	released bool      // by the stream
+	told     newest    // what the program knows of
+	err      error
 }
 
-// HoldSeat claims a seat and holds it. When all are taken the error is a *SeatsTakenError, which names who has them. After a
-// disturbance, while Kontor counts the seats anew, it waits as long as ctx lets it; then the reason is SEATS_RECOVERING. Other
-// reasons of a refusal: RIGHT_REFUSED, PERMISSION_DENIED.
+// HoldSeat claims a seat and holds it. When all are taken the error is a *SeatsTakenError, which names who has them and what
+// can be done. After a disturbance, while Kontor counts the seats anew, it waits as long as ctx lets it; then the reason is
+// SEATS_RECOVERING. Other reasons of a refusal: RIGHT_REFUSED, PERMISSION_DENIED, SEAT_READING_REFUSED, SEAT_NOT_OWN.
 func (s *Session) HoldSeat(ctx context.Context, request SeatRequest) (*Seat, error) {
 	seats := licensingv1.NewSeatServiceClient(s.Conn())
 	for {
 		began := time.Now()
 		answer, err := seats.ClaimSeat(ctx, &licensingv1.ClaimSeatRequest{
-			Parent: request.Subscriber, Company: request.Company, Product: request.Product,
-			DeviceId: request.DeviceID, DeviceTitle: request.DeviceTitle,
+			Parent: request.Subscriber, Company: request.Company, Product: request.Product, DeviceId: request.DeviceID,
+			DeviceTitle: request.DeviceTitle, ReadOnly: request.ReadOnly, TakeBack: request.TakeBack,
 		})
 		if err == nil {
-			return holding(seats, answer, began), nil
+			return holding(seats, request.Subscriber, answer, began), nil
 		}
 		if Reason(err) != "SEATS_RECOVERING" || pause(ctx, max(retryOf(asError(err)), firstWait)) != nil {
 			return nil, seatsTaken(err)
@@ -81,11 +93,15 @@ func (s *Session) HoldSeat(ctx context.Context, request SeatRequest) (*Seat, err
 }
 
 // holding holds a claimed seat from now on.
-func holding(seats licensingv1.SeatServiceClient, claimed *licensingv1.ClaimSeatResponse, began time.Time) *Seat {
+func holding(seats licensingv1.SeatServiceClient, subscriber string, claimed *licensingv1.ClaimSeatResponse, began time.Time) *Seat {
 	background, stop := context.WithCancel(context.Background())
-	seat := &Seat{seats: seats, name: claimed.GetSeat().GetName(), stop: stop, lost: make(chan struct{})}
+	open, closed := context.WithCancel(background)
+	seat := &Seat{
+		seats: seats, subscriber: subscriber, name: claimed.GetSeat().GetName(), stop: stop, closed: closed,
+		lost: make(chan struct{}), news: make(chan SeatNews, 1),
+	}
 	seat.keep(claimed, began)
-	seat.running.Go(func() { seat.renew(background) })
+	seat.running.Go(func() { seat.live(background, open) })
 	return seat
 }
 
@@ -109,21 +125,57 @@ func (s *Seat) Err() error {
 	return s.err
 }
 
+// News tells what happens to the seat: who asks for it, and when it will be taken. What is not received yet is replaced by
+// what comes later; each says all there is.
+func (s *Seat) News() <-chan SeatNews { return s.news }
+
+// Worked notes that somebody works just now. A program that calls it lets others see for how long nobody has; without it
+// the seat seems to be worked with all the time.
+func (s *Seat) Worked() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.worked = time.Now()
+}
+
+// idle is for how long nobody has worked, in whole seconds.
+func (s *Seat) idle() int32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.worked.IsZero() {
+		return 0
+	}
+	return int32(time.Since(s.worked) / time.Second)
+}
+
 // Close gives the seat back: it is free at once. Close companies first. Closing a seat that was lost does nothing.
 func (s *Seat) Close(ctx context.Context) error {
-	s.closing.Do(func() { s.closed = s.release(ctx) })
-	return s.closed
+	s.closing.Do(func() { s.failure = s.release(ctx) })
+	return s.failure
 }
 
 func (s *Seat) release(ctx context.Context) error {
-	s.stop()
+	s.closed()
 	s.running.Wait()
-	if !s.lose(ErrReleased) {
+	s.stop()
+	if !s.lose(ErrReleased) || s.released {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, releaseTime)
 	defer cancel()
 	_, err := s.seats.ReleaseSeat(ctx, &licensingv1.ReleaseSeatRequest{Name: s.name, Token: s.Token()})
+	return err
+}
+
+// Transfer hands the seat over to a colleague, `accounts/A`: it is kept for them for two minutes. The seat is lost here then.
+// Reasons of a refusal: SEAT_PERSON_UNFIT, SEAT_LOST.
+func (s *Seat) Transfer(ctx context.Context, account string) error {
+	if err := s.Err(); err != nil {
+		return err
+	}
+	_, err := s.seats.TransferSeat(ctx, &licensingv1.TransferSeatRequest{Name: s.name, Token: s.Token(), Account: account})
+	if err == nil {
+		s.lose(ErrTransferred)
+	}
 	return err
 }
 
@@ -138,7 +190,7 @@ type lease interface {
 func (s *Seat) keep(got lease, began time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.token, s.lease = got.GetToken(), time.Duration(got.GetLeaseSeconds())*time.Second
+	s.token, s.stamp, s.lease = got.GetToken(), "", time.Duration(got.GetLeaseSeconds())*time.Second
 	s.until = began.Add(s.lease)
 }
 
@@ -152,37 +204,6 @@ func (s *Seat) lose(why error) bool {
 	s.err = why
 	close(s.lost)
 	return true
-}
-
-// renew renews the lease when a third of it is over. A try that does not get through is repeated until the lease's end.
-func (s *Seat) renew(ctx context.Context) {
-	wait := firstWait
-	var last error
-	for {
-		s.mu.Lock()
-		left, lease := time.Until(s.until), s.lease
-		s.mu.Unlock()
-		if left <= 0 {
-			s.lose(leaseOver(last))
-			return
-		}
-		next := left - lease*(renewals-1)/renewals
-		if last != nil {
-			next, wait = min(wait, left), min(2*wait, longestWait)
-		}
-		if pause(ctx, next) != nil {
-			return
-		}
-		switch last = s.renewOnce(ctx); {
-		case last == nil:
-			wait = firstWait
-		case ctx.Err() != nil:
-			return
-		case final(last):
-			s.lose(last)
-			return
-		}
-	}
 }
 
 // Check asks Kontor now whether the seat is still held, and renews it if so. A program need not: it does when something
@@ -200,6 +221,9 @@ func (s *Seat) Check(ctx context.Context) error {
 
 // final tells whether a renewal was refused for good.
 func final(err error) bool {
+	if Reason(err) == "TOKEN_EXPIRED" { // This machine was asleep: the next call gets another.
+		return false
+	}
 	return errors.Is(err, ErrSignedOut) || err != nil && !passing(err) && Reason(err) != ""
 }
 
@@ -209,11 +233,19 @@ func (s *Seat) renewOnce(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, renewTime)
 	defer cancel()
 	began := time.Now()
-	answer, err := s.seats.RenewSeat(ctx, &licensingv1.RenewSeatRequest{Name: s.name, Token: s.Token()})
+	answer, err := s.seats.RenewSeat(ctx, s.renewal())
 	if err == nil {
 		s.keep(answer, began)
 	}
 	return err
+}
+
+// renewal proves the lease: by the last token, and by the stamp of a later renewal.
+func (s *Seat) renewal() *licensingv1.RenewSeatRequest {
+	idle := s.idle()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &licensingv1.RenewSeatRequest{Name: s.name, Token: s.token, Stamp: s.stamp, IdleSeconds: idle}
 }
 
 func leaseOver(last error) error {
@@ -221,31 +253,4 @@ func leaseOver(last error) error {
 		return ErrLeaseOver
 	}
 	return fmt.Errorf("%w: %w", ErrLeaseOver, last)
-}
-
-// SeatsTakenError says that all seats are held.
-type SeatsTakenError struct {
-	// Limit is how many there are: in the licence, or with InCompany in the company.
-	Limit     int
-	InCompany bool
-	// Holders names who holds them, for people.
-	Holders string
-	// Refusal is what Kontor answered.
-	Refusal *Error
-}
-
-// Error is Kontor's text, which names limit and holders.
-func (e *SeatsTakenError) Error() string { return e.Refusal.Error() }
-
-// Unwrap gives the refusal, for Reason and RetryAfter.
-func (e *SeatsTakenError) Unwrap() error { return e.Refusal }
-
-// seatsTaken makes a *SeatsTakenError of the refusals that say so.
-func seatsTaken(err error) error {
-	e := asError(err)
-	if e == nil || e.Reason != "SEATS_EXHAUSTED" && e.Reason != "SEATS_EXHAUSTED_IN_COMPANY" {
-		return err
-	}
-	limit, _ := strconv.Atoi(e.Values["limit"]) // Without one the text still says all.
-	return &SeatsTakenError{Limit: limit, InCompany: e.Reason == "SEATS_EXHAUSTED_IN_COMPANY", Holders: e.Values["holders"], Refusal: e}
 }

@@ -3,11 +3,13 @@ package client_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -27,12 +29,140 @@ type seats struct {
 	refusal    error
 	renewed    chan struct{}
 	released   string
+
+	noStreams error // what streams are refused with
+	noLine    error // what who wants to wait is refused with
+	streams   int
+	cut       int                                // streams that break after their first answer
+	holds     []*licensingv1.SeatHold            // that came over streams
+	tell      chan *licensingv1.SeatRenewal      // news
+	hungUp    int                                // streams that the client closed
+	line      []*licensingv1.WaitForSeatResponse // answers to who waits
+	asked     *licensingv1.AskForSeatRequest
+	given     *licensingv1.TransferSeatRequest
+	claimed   *licensingv1.ClaimSeatRequest
 }
 
-func (s *seats) ClaimSeat(context.Context, *licensingv1.ClaimSeatRequest) (*licensingv1.ClaimSeatResponse, error) {
+// HoldSeats renews the seat, whatever it is sent.
+func (s *seats) HoldSeats(stream grpc.BidiStreamingServer[licensingv1.HoldSeatsRequest, licensingv1.HoldSeatsResponse]) error {
+	s.mu.Lock()
+	s.streams++
+	refusal := s.noStreams
+	s.mu.Unlock()
+	if refusal != nil {
+		return refusal
+	}
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
+	messages := make(chan *licensingv1.HoldSeatsRequest)
+	go func() {
+		defer close(messages)
+		for {
+			message, err := stream.Recv()
+			if err != nil {
+				return
+			}
+			select {
+			case messages <- message:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	for {
+		select {
+		case news := <-s.tell:
+			if err := stream.Send(&licensingv1.HoldSeatsResponse{Numbers: []int32{1}, Renewals: []*licensingv1.SeatRenewal{news}}); err != nil {
+				return err
+			}
+		case message, open := <-messages:
+			if !open {
+				return s.over(stream.Context())
+			}
+			answer, err := s.hold(message.GetHolds()[0])
+			if err != nil {
+				return err
+			}
+			if err := stream.Send(&licensingv1.HoldSeatsResponse{Answer: true, Numbers: []int32{1}, Renewals: []*licensingv1.SeatRenewal{answer}}); err != nil {
+				return err
+			}
+			if s.cuts() {
+				return status.Error(codes.Unavailable, "restarting")
+			}
+		}
+	}
+}
+
+func (s *seats) over(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ctx.Err() == nil {
+		s.hungUp++
+	}
+	return nil
+}
+
+func (s *seats) cuts() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cut--
+	return s.cut >= 0
+}
+
+func (s *seats) hold(one *licensingv1.SeatHold) (*licensingv1.SeatRenewal, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.holds = append(s.holds, one)
+	if s.renewed != nil && s.refusal == nil && len(s.holds) > 1 {
+		close(s.renewed)
+		s.renewed = nil
+	}
+	if s.refusal != nil && !strings.Contains(s.refusal.Error(), "SEAT_LOST") && status.Code(s.refusal) != codes.FailedPrecondition {
+		return nil, s.refusal
+	}
+	return &licensingv1.SeatRenewal{Held: s.refusal == nil, Stamp: fmt.Sprintf("stamp-%d", len(s.holds)), LeaseSeconds: s.lease}, nil
+}
+
+func (s *seats) WaitForSeat(_ *licensingv1.WaitForSeatRequest, stream grpc.ServerStreamingServer[licensingv1.WaitForSeatResponse]) error {
+	s.mu.Lock()
+	line, refusal := s.line, s.noLine
+	s.mu.Unlock()
+	if refusal != nil {
+		return refusal
+	}
+	for _, turn := range line {
+		if err := stream.Send(turn); err != nil {
+			return err
+		}
+		if turn.GetOffered() {
+			s.refuse(nil)
+		}
+	}
+	return nil
+}
+
+func (s *seats) AskForSeat(_ context.Context, r *licensingv1.AskForSeatRequest) (*licensingv1.AskForSeatResponse, error) {
+	s.asked = r
+	return &licensingv1.AskForSeatResponse{}, nil
+}
+
+func (s *seats) TransferSeat(_ context.Context, r *licensingv1.TransferSeatRequest) (*licensingv1.TransferSeatResponse, error) {
+	s.given = r
+	return &licensingv1.TransferSeatResponse{}, nil
+}
+
+// counted reads numbers of the double.
+func (s *seats) counted(read func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	read()
+}
+
+func (s *seats) ClaimSeat(_ context.Context, r *licensingv1.ClaimSeatRequest) (*licensingv1.ClaimSeatResponse, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.claims++
+	s.claimed = r
 	if s.recovering > 0 {
 		s.recovering--
 		return nil, refuse(codes.Unavailable, "SEATS_RECOVERING", "", 10*time.Millisecond)
@@ -101,8 +231,8 @@ func TestASeatIsRenewedAtAThirdOfItsLeaseAndReleasedOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if !errors.Is(seat.Err(), client.ErrReleased) || !strings.HasPrefix(d.seats.released, "token-") {
-		t.Errorf("it ended with %v, released %q", seat.Err(), d.seats.released)
+	if !errors.Is(seat.Err(), client.ErrReleased) || d.seats.hungUp != 1 || d.seats.released != "" {
+		t.Errorf("it ended with %v, hung up %d times, released %q", seat.Err(), d.seats.hungUp, d.seats.released)
 	}
 	<-seat.Lost()
 }
@@ -133,8 +263,8 @@ func TestARenewalThatDoesNotGetThroughIsRepeatedUntilTheLeaseIsOver(t *testing.T
 	if took := time.Since(began); took < time.Second || took > 4*time.Second {
 		t.Errorf("a lease of 2 s was over after %s", took)
 	}
-	if !errors.Is(seat.Err(), client.ErrLeaseOver) || d.seats.renewals < 2 {
-		t.Errorf("%d tries, %v", d.seats.renewals, seat.Err())
+	if !errors.Is(seat.Err(), client.ErrLeaseOver) || len(d.seats.holds)+d.seats.renewals < 3 {
+		t.Errorf("%d and %d tries, %v", len(d.seats.holds), d.seats.renewals, seat.Err())
 	}
 }
 
@@ -145,7 +275,7 @@ func TestAShortDisturbanceLosesNoSeat(t *testing.T) {
 	d.seats.refuse(status.Error(codes.Unavailable, "restarting"))
 	for {
 		d.seats.mu.Lock()
-		tried := d.seats.renewals > 0
+		tried := d.seats.renewals+d.seats.streams > 1
 		d.seats.mu.Unlock()
 		if tried {
 			break

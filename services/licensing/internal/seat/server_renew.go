@@ -121,7 +121,7 @@ func (b *batch) renew(ctx context.Context) ([]*licensingv1.SeatRenewal, error) {
 
 // told fills in what a holder is told of a seat that is held.
 func (b *batch) told(ctx context.Context, answer *licensingv1.SeatRenewal, of Pool, held Seat) (err error) {
-	answer.Held, answer.Stamp = true, b.deps.Stamps.Of(held)
+	answer.Held, answer.Stamp, answer.LeaseSeconds = true, b.deps.Stamps.Of(held), held.lease()
 	answer.ExpireTime, answer.TakeTime = timestamppb.New(held.Ends), instant(held.Taking)
 	answer.Pleas = b.pleas(ctx, held)
 	if b.sign(held) {

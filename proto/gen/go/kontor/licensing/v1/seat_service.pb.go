@@ -448,7 +448,9 @@ type SeatRenewal struct {
 	// When it will be taken; unset unless somebody asked for that.
 	TakeTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=take_time,json=takeTime,proto3" json:"take_time,omitempty"`
 	// Who asks for it: pleas of the last minute.
-	Pleas         []*SeatPlea `protobuf:"bytes,7,rep,name=pleas,proto3" json:"pleas,omitempty"`
+	Pleas []*SeatPlea `protobuf:"bytes,7,rep,name=pleas,proto3" json:"pleas,omitempty"`
+	// How long the fresh lease is; only in answers to renewals.
+	LeaseSeconds  int32 `protobuf:"varint,8,opt,name=lease_seconds,json=leaseSeconds,proto3" json:"lease_seconds,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -530,6 +532,13 @@ func (x *SeatRenewal) GetPleas() []*SeatPlea {
 		return x.Pleas
 	}
 	return nil
+}
+
+func (x *SeatRenewal) GetLeaseSeconds() int32 {
+	if x != nil {
+		return x.LeaseSeconds
+	}
+	return 0
 }
 
 // Renews seats over the stream. A message without renewals only begins it.
@@ -1601,7 +1610,7 @@ const file_kontor_licensing_v1_seat_service_proto_rawDesc = "" +
 	"\brequests\x18\x02 \x03(\v2%.kontor.licensing.v1.RenewSeatRequestB\n" +
 	"\xbaH\a\x92\x01\x04\b\x01\x10dR\brequests\"W\n" +
 	"\x17BatchRenewSeatsResponse\x12<\n" +
-	"\brenewals\x18\x01 \x03(\v2 .kontor.licensing.v1.SeatRenewalR\brenewals\"\x8c\x02\n" +
+	"\brenewals\x18\x01 \x03(\v2 .kontor.licensing.v1.SeatRenewalR\brenewals\"\xb1\x02\n" +
 	"\vSeatRenewal\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04held\x18\x02 \x01(\bR\x04held\x12\x14\n" +
@@ -1610,7 +1619,8 @@ const file_kontor_licensing_v1_seat_service_proto_rawDesc = "" +
 	"\vexpire_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x127\n" +
 	"\ttake_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\btakeTime\x123\n" +
-	"\x05pleas\x18\a \x03(\v2\x1d.kontor.licensing.v1.SeatPleaR\x05pleas\"r\n" +
+	"\x05pleas\x18\a \x03(\v2\x1d.kontor.licensing.v1.SeatPleaR\x05pleas\x12#\n" +
+	"\rlease_seconds\x18\b \x01(\x05R\fleaseSeconds\"r\n" +
 	"\x10HoldSeatsRequest\x12\x1f\n" +
 	"\x06parent\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18dR\x06parent\x12=\n" +
 	"\x05holds\x18\x02 \x03(\v2\x1d.kontor.licensing.v1.SeatHoldB\b\xbaH\x05\x92\x01\x02\x10dR\x05holds\"\x95\x01\n" +
