@@ -17,6 +17,10 @@ missing=()
 has_postgres || missing+=(postgresql postgresql-client)
 command -v redis-server >/dev/null || missing+=(redis-server)
 command -v redis-cli >/dev/null && command -v redis-benchmark >/dev/null || missing+=(redis-tools)
+# Tests turn a server's clock with libfaketime, which does not get on with Redis's own allocator.
+has_library() { ls /usr/lib/*/"$1" >/dev/null 2>&1; }
+has_library faketime/libfaketime.so.1 || missing+=(libfaketime)
+has_library libtcmalloc_minimal.so.4 || missing+=(libtcmalloc-minimal4)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 install="apt-get install --no-install-recommends ${missing[*]}"

@@ -98,7 +98,7 @@ func (a answer) seat(i int) (Seat, error) {
 func (s Seat) in(company uuid.UUID, device string) Seat {
 	for _, place := range s.Places {
 		if place.Company == company && place.Device == device {
-			s.Place = place
+			s.Place, s.Generation = place, place.Grant
 		}
 	}
 	s.Ends = earliest(s.Until, s.Cap, s.Taking)
@@ -142,7 +142,7 @@ func readRecord(raw []byte) (Seat, error) {
 	s.PerPerson = r.text() == "1"
 	for range r.length() {
 		r.length()
-		s.Places = append(s.Places, Place{Company: r.id(), Device: r.text(), Title: r.text(), Until: r.instant()})
+		s.Places = append(s.Places, Place{Company: r.id(), Device: r.text(), Title: r.text(), Until: r.instant(), Grant: r.number()})
 	}
 	for range r.length() {
 		r.length()

@@ -102,6 +102,10 @@ func (d *Diary) listen(ctx context.Context) error {
 	var seen time.Time
 	for ctx.Err() == nil {
 		began := d.deps.Real.Now()
+		read, err := d.deps.Redis.Time(ctx).Result()
+		if err != nil {
+			return unavailable(err)
+		}
 		news, err := d.news(ctx, positions)
 		if err != nil {
 			return err
@@ -115,7 +119,7 @@ func (d *Diary) listen(ctx context.Context) error {
 			}
 		}
 		if began.Sub(seen) >= noting {
-			if err := seatdb.New(d.deps.DB).SetSeen(ctx, began); err != nil {
+			if err := seatdb.New(d.deps.DB).SetSeen(ctx, read); err != nil {
 				return translate(err)
 			}
 			seen = began

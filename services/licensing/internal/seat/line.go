@@ -49,9 +49,10 @@ func (p *Pools) Wait(ctx context.Context, of Pool, r Request, l Limits) (Turn, e
 }
 
 // Transfer ends a holding and keeps its seat for somebody, until when it tells. SEAT_LOST when it is held no longer.
-func (p *Pools) Transfer(ctx context.Context, of Pool, seat, to uuid.UUID, by By) (time.Time, error) {
+func (p *Pools) Transfer(ctx context.Context, of Pool, held Seat, to uuid.UUID, by By) (time.Time, error) {
 	a, err := p.opened(ctx, of, func() (answer, error) {
-		return p.f.call(ctx, "transfer", of.Licence, seat.String(), to.String(), by.Account, by.Address)
+		return p.f.call(ctx, "transfer", of.Licence, held.ID.String(), to.String(), by.Account, by.Address, held.Company.String(), held.Device,
+			held.Generation)
 	})
 	if err != nil {
 		return time.Time{}, err

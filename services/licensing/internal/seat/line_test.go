@@ -103,7 +103,7 @@ func TestASeatIsHandedOverToAColleague(t *testing.T) {
 	l := limits(1, time.Minute)
 	mine := b.claim(1, l)
 	b.wait(person(3), l)
-	kept, err := b.Transfer(t.Context(), b.of, mine.ID, person(2).Account, By{})
+	kept, err := b.Transfer(t.Context(), b.of, mine, person(2).Account, By{})
 	require.NoError(t, err)
 	require.WithinDuration(t, time.Now().Add(2*time.Minute), kept, 2*time.Second)
 	b.lost(mine)
@@ -112,7 +112,7 @@ func TestASeatIsHandedOverToAColleague(t *testing.T) {
 	theirs := b.claims(at(2, "company", "any device"), l)
 	require.Equal(t, mine.Slot, theirs.Slot)
 	require.Greater(t, theirs.Generation, mine.Generation)
-	_, err = b.Transfer(t.Context(), b.of, mine.ID, person(2).Account, By{})
+	_, err = b.Transfer(t.Context(), b.of, mine, person(2).Account, By{})
 	require.Error(t, err)
 }
 

@@ -89,6 +89,7 @@ type Place struct {
 	Device  string
 	Title   string // of the device
 	Until   time.Time
+	Grant   int64 // generation of the claim that gave it last
 }
 
 // Plea is somebody's wish to have the seat.

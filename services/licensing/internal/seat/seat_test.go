@@ -164,7 +164,7 @@ func TestTheSameHolderGetsTheSameSeat(t *testing.T) {
 	first := b.claim(1, limits(1, time.Minute))
 	again := b.claim(1, limits(1, time.Minute))
 	require.Equal(t, first.ID, again.ID)
-	require.Equal(t, first.Generation, again.Generation)
+	require.Equal(t, first.Slot, again.Slot)
 	other := person(1)
 	other.Device = "another"
 	_, err := b.Claim(t.Context(), b.of, other, limits(1, time.Minute))
@@ -325,6 +325,25 @@ func TestAfterALossNewClaimsWaitForTheLongestLeaseAndNoLonger(t *testing.T) {
 	require.Equal(t, commonv1.Reason_REASON_SEATS_RECOVERING, failure.Reason(err))
 	until(t, began.Add(time.Second+margin+500*time.Millisecond))
 	require.Greater(t, b.claim(2, l).Generation, dead.Generation)
+}
+
+// A program gave back its seat, lost the way there, and claimed again: what it sent first may come last.
+func TestAReleaseThatComesLateDoesNotEndWhatWasClaimedAnew(t *testing.T) {
+	b := setup(t)
+	l := limits(2, time.Minute)
+	first := b.claim(1, l)
+	again := b.claim(1, l)
+	require.Equal(t, first.ID, again.ID)
+	require.Greater(t, again.Generation, first.Generation)
+	require.NoError(t, b.Release(t.Context(), b.of, first, By{}))
+	_, err := b.Transfer(t.Context(), b.of, first, person(2).Account, By{})
+	require.Equal(t, commonv1.Reason_REASON_SEAT_LOST, failure.Reason(err))
+	_, err = b.Renew(t.Context(), b.of, Renewal{Seat: first}, By{})
+	require.NoError(t, err, "another program on the same device works on")
+	renewed, err := b.Renew(t.Context(), b.of, Renewal{Seat: again}, By{})
+	require.NoError(t, err)
+	require.NoError(t, b.Release(t.Context(), b.of, renewed, By{}))
+	b.lost(again)
 }
 
 func TestAPoolThatNobodyIsInRestsAndNeedsNoRecovery(t *testing.T) {

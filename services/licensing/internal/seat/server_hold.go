@@ -40,6 +40,7 @@ type streamed struct {
 	of     Pool
 	seat   Seat
 	signed time.Time
+	grant  int64 // that the last token is for
 	told   news
 }
 
@@ -154,19 +155,26 @@ func (h *hold) answer(message *licensingv1.HoldSeatsRequest) error {
 		}
 		known.seat, known.told = b.held[i], newsOf(b.held[i])
 		if answers[i].GetToken() != "" {
-			known.signed = now
+			known.signed, known.grant = now, known.seat.Generation
 		}
 	}
 	return h.stream.Send(&licensingv1.HoldSeatsResponse{Answer: true, Renewals: answers, Numbers: numbers})
 }
 
-// due says which seats get a fresh token: those whose last one is a third of a lease old.
+// due says which seats get a fresh token: those whose last one is a third of a lease old, or from before another claim.
 func (h *hold) due(now time.Time) func(Seat) bool {
-	signed := map[uuid.UUID]time.Time{}
-	for _, known := range h.seats {
-		signed[known.seat.ID] = known.signed
+	type where struct {
+		seat, company uuid.UUID
+		device        string
 	}
-	return func(held Seat) bool { return now.Sub(signed[held.ID]) >= held.Ends.Sub(held.Renewed)/3 }
+	last := map[where]*streamed{}
+	for _, known := range h.seats {
+		last[where{known.seat.ID, known.seat.Company, known.seat.Device}] = known
+	}
+	return func(held Seat) bool {
+		known := last[where{held.ID, held.Company, held.Device}]
+		return known == nil || known.grant != held.Generation || now.Sub(known.signed) >= held.Ends.Sub(held.Renewed)/3
+	}
 }
 
 // add adds a renewal to a batch: of a seat that the stream knows by its number, or that it hears of first.

@@ -76,7 +76,7 @@ func (s *Server) TransferSeat(ctx context.Context, req *licensingv1.TransferSeat
 	if err := s.mayWork(ctx, req.GetAccount(), of.companyName(mine.Company)); err != nil {
 		return nil, err
 	}
-	until, err := s.deps.Pools.Transfer(ctx, of, mine.ID, to, by(caller.From(ctx)))
+	until, err := s.deps.Pools.Transfer(ctx, of, mine, to, by(caller.From(ctx)))
 	if err != nil {
 		return nil, err
 	}

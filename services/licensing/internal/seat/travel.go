@@ -17,6 +17,9 @@ import (
 	"kontor.internal/services/licensing/internal/seat/seatdb"
 )
 
+// latestGeneration is above all that are given: what is out is claimed once.
+const latestGeneration = 1 << 53
+
 // settling is how long a seat is kept that is about to go out: until it is in the database.
 const settling = time.Minute
 
@@ -120,7 +123,7 @@ func (p *Pools) BringBack(ctx context.Context, of Pool, t Traveller, by By) (Tra
 	}
 	_, err := p.opened(ctx, of, func() (answer, error) {
 		return p.f.call(ctx, "release", of.Licence, holding(Seat{
-			ID: t.ID, Account: t.Account, Product: t.Product, Slot: t.Slot, Mode: Travel, Ends: t.Ends, Since: t.Starts,
+			ID: t.ID, Account: t.Account, Product: t.Product, Slot: t.Slot, Mode: Travel, Ends: t.Ends, Since: t.Starts, Generation: latestGeneration,
 			Place: Place{Company: t.Company, Device: t.DeviceID, Title: t.DeviceTitle},
 		}, by)...)
 	})

@@ -37,12 +37,14 @@ local function whole(n) return string.format('%.0f', n) end
 
 -- A turn is one pool while functions work on it, all at one instant. What they change, write down and tell is kept until
 -- the turn ends: many calls of one turn cost few commands. The pool is nil when it must be opened first: it is not there,
--- or another server wrote it last.
+-- or another server wrote it last. A pool's time never goes back, whatever the server's clock does: a lease that was over
+-- once would be good again.
 local function begin(keys)
   local packed = redis.call('GET', keys[POOL])
   local pool = packed and cmsgpack.unpack(packed)
   if pool and pool.run ~= server() then pool = nil end
   local t = now()
+  if pool then t = math.max(t, pool.seen) end
   return {
     keys = keys, t = t, pool = pool, recovering = pool and t < pool.till, entries = {}, news = {}, lists = {}, shown = {}, evicted = false,
     records = {}, index = {}, -- what was read or changed: slots and fields; false for what is not there
@@ -104,6 +106,7 @@ local function done(c)
   flush(c)
   if #c.entries > 0 then write(c, '*', c.entries) end
   if c.look then redis.call('ZADD', c.keys[DUE], 'LT', whole(c.look), c.pool.licence) end
+  c.pool.seen = c.t
   redis.call('SET', c.keys[POOL], cmsgpack.pack(c.pool))
 end
 
@@ -118,8 +121,9 @@ end
 -- A record: what is known of a held seat. CAP and TAKING are instants that no lease goes beyond, 0 for none.
 local SEAT, ACCOUNT, PRODUCT, GENERATION, SINCE, RENEWED, ACTIVE, MODE, CAP, TAKING, TAKER, PERSON, AT, PLEAS =
   1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14
--- A place that a holder works in.
-local COMPANY, DEVICE, TITLE, UNTIL = 1, 2, 3, 4
+-- A place that a holder works in. GRANT is the number of the claim that gave it last: what was sent before that claim and
+-- comes late can't end it.
+local COMPANY, DEVICE, TITLE, UNTIL, GRANT = 1, 2, 3, 4, 5
 
 local function counts(mode) return mode ~= 'guest' and mode ~= 'reading' end
 

@@ -9,9 +9,10 @@ local function send_out(c, args, from)
     elseif ends > c.t then
       slot = args[i + 6]
       if record(c, slot) then slot = free_slot(c) else occupy(c, slot) end
+      local generation = next_generation(c)
       r = {
-        args[i], args[i + 1], args[i + 3], next_generation(c), c.t, c.t, c.t, 'travel', ends, 0, '', '0',
-        {{args[i + 2], args[i + 4], args[i + 5], ends}}, {},
+        args[i], args[i + 1], args[i + 3], generation, c.t, c.t, c.t, 'travel', ends, 0, '', '0',
+        {{args[i + 2], args[i + 4], args[i + 5], ends, generation}}, {},
       }
       put(c, slot, r, holder_of(r))
     end
@@ -97,7 +98,7 @@ local function claim(c, args)
       changed(c)
       log(c, 'joined', slot, r, place, 0, actor, address)
     end
-    place[TITLE], r[ACTIVE] = args[6], c.t
+    place[TITLE], place[GRANT], r[ACTIVE] = args[6], next_generation(c), c.t
     return {'held', extend(c, slot, r, place, lease)}
   end
   if c.recovering then return {'recovering', whole(c.pool.till - c.t)} end
@@ -127,6 +128,7 @@ local function claim(c, args)
     slot = free_slot(c)
   end
   r[GENERATION] = next_generation(c)
+  r[AT][1][GRANT] = r[GENERATION]
   local seat = put(c, slot, r, me)
   log(c, 'claimed', slot, r, r[AT][1], limit, actor, address)
   return {'held', seat}
@@ -169,7 +171,7 @@ end
 -- A holding as its token has it: seat, account, company, product, device, title, slot, generation, since, end of the
 -- lease, actor, address, mode, whether people are counted, instant that it can't go beyond, instant at which it is taken.
 local function holding(c, args)
-  local place = {args[3], args[5], args[6], tonumber(args[10])}
+  local place = {args[3], args[5], args[6], tonumber(args[10]), tonumber(args[8])}
   return {
     args[1], args[2], args[4], tonumber(args[8]), tonumber(args[9]), c.t, c.t, args[13], tonumber(args[15]), tonumber(args[16]),
     '', args[14], {place}, {},
@@ -211,12 +213,13 @@ local function enter(c, args)
 end
 
 -- release: a holding. Its place is given back, and the seat with its last one. 'released'; 'gone' when it is held no
--- longer; 'closed'. While the pool recovers, a place that it does not have is written down, so that it can't come back.
+-- longer, or was claimed anew since; 'closed'. While the pool recovers, a place that it does not have is written down, so that it can't come back.
 local function release(c, args)
   local slot = args[7]
   local r = record(c, slot)
   if r and r[SEAT] == args[1] then
     local place, i = place_in(r, args[3], args[5])
+    if place and place[GRANT] > tonumber(args[8]) then return {'gone'} end
     if place and #r[AT] > 1 then
       leave(c, slot, r, i, args[11], args[12])
       save(c, slot, r)

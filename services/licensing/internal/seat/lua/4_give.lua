@@ -1,7 +1,9 @@
--- transfer: seat, account that gets it, actor, address. It is kept for them. 'kept' and until when; 'gone'; 'closed'.
+-- transfer: seat, account that gets it, actor, address, company, device, generation. It is kept for them. 'kept' and until
+-- when; 'gone' when it is held no longer, or was claimed anew since; 'closed'.
 local function transfer(c, args)
   local slot, r = find(c, args[1])
-  if not r or not counts(r[MODE]) then return {'gone'} end
+  local place = r and place_in(r, args[5], args[6])
+  if not place or place[GRANT] > tonumber(args[7]) or not counts(r[MODE]) then return {'gone'} end
   local ticket = 'a:' .. redis.sha1hex(args[2] .. '\n' .. r[PRODUCT])
   local till = c.t + HANDED
   save_ticket(c, ticket, {args[2], r[AT][1][COMPANY], r[PRODUCT], c.t, till, 1})
