@@ -57,7 +57,7 @@ func (d *Diary) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := d.listenAlone(ctx); err != nil && ctx.Err() == nil {
 			d.deps.Log.WarnContext(ctx, "what happened to seats can't be taken over just now", "error", err)
-			pause(ctx, pausing)
+			pause(ctx, 2*standing) // Another copy may have better luck.
 		}
 	}
 	return nil

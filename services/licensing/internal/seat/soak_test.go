@@ -43,7 +43,8 @@ type soak struct {
 	limits Limits
 	ops    atomic.Int64
 	left   atomic.Int64
-	// ahead is by how much Redis's clock is before this machine's, in nanoseconds; jumps counts how often that changed.
+	// ahead is by how much Redis's clock is before this machine's, in nanoseconds; jumps counts the beginnings and the ends of
+	// its changes.
 	ahead, jumps atomic.Int64
 	// back is by how much it goes back at the most: a pool's own time does not.
 	back time.Duration
@@ -130,7 +131,7 @@ func (h *holder) renew(ctx context.Context, pools *Pools) {
 	case err == nil:
 		h.seat, h.held.till = s, s.Ends
 	case failure.Reason(err) == commonv1.Reason_REASON_SEAT_LOST:
-		if left > surely && h.jumps.Load() == jumps {
+		if left > surely && jumps%2 == 0 && h.jumps.Load() == jumps {
 			h.complain("a seat was lost " + left.String() + " before the end of its lease")
 		}
 		h.over(h.held.till)
@@ -264,9 +265,13 @@ func (s *soak) shoot(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if n%2 == 0 {
+		switch n % 3 {
+		case 0:
 			_ = s.client.FlushAll(ctx).Err()
-		} else {
+		case 1:
+			_ = s.server.Restart(context.WithoutCancel(ctx))
+		case 2:
+			_ = s.server.Kill()
 			_ = s.server.Restart(context.WithoutCancel(ctx))
 		}
 		pause(ctx, soakLease+margin+time.Second)
