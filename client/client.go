@@ -38,8 +38,8 @@ type Client struct {
 }
 
 // retries repeats calls that found no service: those that create something carry a request id, and repeating the others
-// changes nothing more. The stream of a seat is begun anew by the seat itself, which knows how long its lease is.
-const retries = `{"methodConfig": [{"name": [{"service": "kontor.licensing.v1.SeatService", "method": "HoldSeats"}]}, {"name": [{}], "retryPolicy": {
+// changes nothing more.
+const retries = `{"methodConfig": [{"name": [{}], "retryPolicy": {
 	"maxAttempts": 4, "initialBackoff": "0.2s", "maxBackoff": "2s", "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE"]
 }}]}`
 

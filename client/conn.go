@@ -44,7 +44,7 @@ func (c conn) NewStream(ctx context.Context, desc *grpc.StreamDesc, method strin
 	if err != nil {
 		return nil, c.tell(err)
 	}
-	return stream{opened, c}, nil
+	return stream{opened, c, shown}, nil
 }
 
 // tell types an error and lets it be heard.
@@ -76,9 +76,18 @@ func (c conn) outgoing(ctx context.Context, token string) context.Context {
 // stream types errors; io.EOF stays itself.
 type stream struct {
 	grpc.ClientStream
-	conn conn
+	conn  conn
+	shown string // the token
 }
 
 func (s stream) SendMsg(m any) error { return s.conn.tell(s.ClientStream.SendMsg(m)) }
-func (s stream) RecvMsg(m any) error { return s.conn.tell(s.ClientStream.RecvMsg(m)) }
 func (s stream) CloseSend() error    { return s.conn.tell(s.ClientStream.CloseSend()) }
+
+// RecvMsg gets another token when the one that was shown had expired, for whoever begins the stream again.
+func (s stream) RecvMsg(m any) error {
+	err := s.conn.tell(s.ClientStream.RecvMsg(m))
+	if Reason(err) == "TOKEN_EXPIRED" && s.conn.token != nil {
+		_, _ = s.conn.authorise(s.Context(), s.shown) // Else the next try shows what is wrong.
+	}
+	return err
+}

@@ -9,7 +9,7 @@
 //	books, err := session.OpenCompany(ctx, client.OpenRequest{Company: company, DataArea: "books", Seat: seat})
 //	err = books.InTx(ctx, func(tx pgx.Tx) error { … })
 //	select {
-//	case news := <-seat.News(): // somebody asks for the seat, or will take it: tell the person, who saves
+//	case news := <-seat.News(): // somebody asks for the seat, or it will be taken away at news.TakeTime: save before
 //	case <-seat.Lost(): // tell the person, by seat.Err(), why the work has ended
 //	case <-done:
 //	}
@@ -17,6 +17,12 @@
 //	seat.Close(ctx)
 //	session.SignOut(ctx)
 //	kontor.Close()
+//
+// A held seat lives by one stream that is renewed at a third of its lease. A stream that breaks is followed by another, to any
+// copy of Kontor, for as long as the lease lasts; where streams do not get through, single calls renew. A program that ends
+// without Close leaves the seat to its lease. When all seats are taken, HoldSeat's *SeatsTakenError says who has them and what
+// else can be done: WaitForSeat, AskForSeat, SeatRequest.TakeBack, SeatRequest.ReadOnly. CreateTravelSeat takes a seat out with
+// a device that will have no network.
 //
 // What has no wrapper here is called through the generated clients of the contract (kontor.internal/proto/gen/go) on
 // Session.Conn, which shows the session's token and gives the same errors.

@@ -75,6 +75,8 @@ func start(t *testing.T, d *double) *client.Client {
 	identityv1.RegisterSessionServiceServer(server, d)
 	commonv1.RegisterOperationServiceServer(server, d)
 	licensingv1.RegisterSeatServiceServer(server, &d.seats)
+	licensingv1.RegisterTravelSeatServiceServer(server, &d.seats)
+	licensingv1.RegisterKeyServiceServer(server, &d.seats)
 	tenancyv1.RegisterUploadServiceServer(server, d)
 	var served sync.WaitGroup
 	served.Go(func() { _ = server.Serve(listener) })
@@ -110,7 +112,9 @@ func signIn(t *testing.T, d *double) *client.Session {
 
 func refuse(code codes.Code, reason, text string, retry time.Duration) error {
 	details := []protoadapt.MessageV1{
-		&errdetails.ErrorInfo{Reason: reason, Domain: "kontor", Metadata: map[string]string{"limit": "2", "holders": "Ieva"}},
+		&errdetails.ErrorInfo{Reason: reason, Domain: "kontor", Metadata: map[string]string{
+			"limit": "2", "holders": "Ieva", "waiting": "3", "licence": "subscribers/s/licences/l", "offers": "wait,read_only",
+		}},
 		&errdetails.LocalizedMessage{Locale: "lv", Message: text},
 	}
 	if retry > 0 {

@@ -110,8 +110,12 @@ func newError(s *status.Status) *Error {
 	return e
 }
 
-// passing tells whether a call failed for something that may be over soon, and is worth repeating as it is.
+// passing tells whether a call failed for something that may be over soon, and is worth repeating as it is. A token that
+// expired is renewed by the connection.
 func passing(err error) bool {
+	if Reason(err) == "TOKEN_EXPIRED" {
+		return true
+	}
 	switch status.Code(err) {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Aborted, codes.ResourceExhausted:
 		return true

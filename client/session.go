@@ -57,7 +57,8 @@ func (c *Client) Resume(ctx context.Context, refreshToken string) (*Session, err
 func (c *Client) begin(session *identityv1.Session, got *identityv1.SessionTokens) *Session {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Session{client: c, name: session.GetName(), stop: stop}
-	s.tokens = tokens{ended: make(chan struct{}), refresh: func(ctx context.Context, token string) (*identityv1.RefreshSessionResponse, error) {
+	living, die := context.WithCancel(context.Background())
+	s.tokens = tokens{living: living, die: die, refresh: func(ctx context.Context, token string) (*identityv1.RefreshSessionResponse, error) {
 		return c.sessions().RefreshSession(ctx, &identityv1.RefreshSessionRequest{RefreshToken: token})
 	}}
 	s.tokens.take(got, session)
@@ -80,7 +81,7 @@ func (s *Session) Conn() grpc.ClientConnInterface {
 }
 
 // Done is closed when the session can't be used any more; Err then says why.
-func (s *Session) Done() <-chan struct{} { return s.tokens.ended }
+func (s *Session) Done() <-chan struct{} { return s.tokens.living.Done() }
 
 // Err is why the session ended: ErrSignedOut, or Kontor's refusal, e.g. SESSION_REVOKED; nil while it lives.
 func (s *Session) Err() error { return s.tokens.failure() }

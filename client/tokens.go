@@ -25,7 +25,8 @@ const (
 // is used twice looks like a theft.
 type tokens struct {
 	refresh func(ctx context.Context, token string) (*identityv1.RefreshSessionResponse, error)
-	ended   chan struct{}
+	living  context.Context // ends with the session
+	die     context.CancelFunc
 	flights sync.WaitGroup // exchanges under way
 
 	mu     sync.Mutex
@@ -144,7 +145,7 @@ func (t *tokens) keepFresh(ctx context.Context) {
 		case <-time.After(pause):
 		case <-ctx.Done():
 			return
-		case <-t.ended:
+		case <-t.living.Done():
 			return
 		}
 		if _, err := t.early(ctx); err != nil {
@@ -201,7 +202,7 @@ func (t *tokens) end(why error) {
 func (t *tokens) endLocked(why error) {
 	if t.err == nil {
 		t.err = why
-		close(t.ended)
+		t.die()
 	}
 }
 

@@ -30,6 +30,8 @@ type Start struct {
 	Device string
 	// Accounts to post to; the zero value takes Trade.
 	Accounts Accounts
+	// InLine hears the place in line when all seats are taken; nil does not wait for one.
+	InLine func(client.Turn)
 }
 
 // Program is a running accounting program: a signed-in person with a seat in an open company.
@@ -58,10 +60,7 @@ func Work(ctx context.Context, session *client.Session, start Start) (*Program, 
 	if err := session.ChooseCompany(ctx, start.Company); err != nil {
 		return nil, fmt.Errorf("choose the company: %w", err)
 	}
-	subscriber, _, _ := strings.Cut(start.Company, "/companies/")
-	seat, err := session.HoldSeat(ctx, client.SeatRequest{
-		Subscriber: subscriber, Company: start.Company, Product: Product, DeviceID: start.Device, DeviceTitle: start.Credentials.Device,
-	})
+	seat, err := takeSeat(ctx, session, start)
 	if err != nil {
 		return nil, fmt.Errorf("claim a seat: %w", err)
 	}
@@ -73,6 +72,20 @@ func Work(ctx context.Context, session *client.Session, start Start) (*Program, 
 		start.Accounts = Trade
 	}
 	return &Program{Books: OnTables(company, start.Accounts), Session: session, Seat: seat, Company: company}, nil
+}
+
+// takeSeat claims a seat, or waits in line for one if that is wanted.
+func takeSeat(ctx context.Context, session *client.Session, start Start) (*client.Seat, error) {
+	subscriber, _, _ := strings.Cut(start.Company, "/companies/")
+	request := client.SeatRequest{
+		Subscriber: subscriber, Company: start.Company, Product: Product, DeviceID: start.Device, DeviceTitle: start.Credentials.Device,
+	}
+	seat, err := session.HoldSeat(ctx, request)
+	taken, full := errors.AsType[*client.SeatsTakenError](err)
+	if full && start.InLine != nil && taken.Offered(client.OfferWait) {
+		return session.WaitForSeat(ctx, request, start.InLine)
+	}
+	return seat, err
 }
 
 // Close closes the company, gives back the seat and signs out.

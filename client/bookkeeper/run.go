@@ -28,7 +28,7 @@ type arguments struct {
 	vouchers   int
 	invoices   int
 	buyer      Partner
-	hold       bool
+	hold, wait bool
 }
 
 func (a *arguments) flags() *flag.FlagSet {
@@ -44,7 +44,8 @@ func (a *arguments) flags() *flag.FlagSet {
 	f.IntVar(&a.invoices, "invoices", 0, "invoices to issue")
 	f.StringVar(&a.buyer.TaxNumber, "buyer-tax-number", "LV40003000456", "whom to invoice")
 	f.StringVar(&a.buyer.Name, "buyer", "Egle SIA", "their name")
-	f.BoolVar(&a.hold, "hold", false, "keep the company open until interrupted, or until the seat is lost")
+	f.BoolVar(&a.hold, "hold", false, "keep the company open until interrupted, or until the seat is taken away or lost")
+	f.BoolVar(&a.wait, "wait", false, "wait in line when all seats are taken")
 	return f
 }
 
@@ -65,6 +66,11 @@ func Run(ctx context.Context, args []string, getenv func(string) string, out io.
 		}
 	}
 	a.buyer.Country, a.start.Credentials.Password, a.start.Credentials.Device = "LV", getenv(PasswordVariable), a.start.Device
+	if a.wait {
+		a.start.InLine = func(turn client.Turn) {
+			_, _ = fmt.Fprintf(out, "all seats are taken: number %d in line\n", turn.Position)
+		}
+	}
 	kontor, err := client.Connect(a.config)
 	if err != nil {
 		return err
@@ -92,19 +98,39 @@ func (p *Program) work(ctx context.Context, a arguments, day time.Time, out io.W
 		if _, err := p.WriteVoucher(ctx, SampleVoucher(n, day)); err != nil {
 			return err
 		}
+		p.Seat.Worked()
 	}
 	for n := range a.invoices {
 		if _, err := p.IssueInvoice(ctx, SampleSale(n, day, a.buyer)); err != nil {
 			return err
 		}
+		p.Seat.Worked()
 	}
 	if _, err := fmt.Fprintf(out, Wrote+"%d vouchers and %d invoices\n", a.vouchers, a.invoices); err != nil || !a.hold {
 		return err
 	}
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-p.Seat.Lost():
-		return fmt.Errorf("the seat is lost: %w", p.Seat.Err())
+	return p.hold(ctx, out)
+}
+
+// hold keeps the company open until ctx ends or the seat does. It tells who asks for the seat, and ends before it is taken
+// away: a program saves then.
+func (p *Program) hold(ctx context.Context, out io.Writer) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.Seat.Lost():
+			return fmt.Errorf("the seat is lost: %w", p.Seat.Err())
+		case news := <-p.Seat.News():
+			for _, plea := range news.Pleas {
+				if _, err := fmt.Fprintf(out, "%s asks for the seat: %q\n", plea.Name, plea.Text); err != nil {
+					return err
+				}
+			}
+			if !news.TakeTime.IsZero() {
+				_, err := fmt.Fprintf(out, "the seat is taken away at %s\n", news.TakeTime.Format(time.TimeOnly))
+				return err
+			}
+		}
 	}
 }

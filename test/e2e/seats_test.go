@@ -3,9 +3,6 @@ package e2e
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -125,57 +122,6 @@ func TestWorkInTwoCompaniesTakesOneSeat(t *testing.T) {
 		t.Error("the second company's connection has ended too")
 	}
 	must(t, other.Close(t.Context()))
-}
-
-// J7, J-beyond: when all seats are held, who comes next waits in line, asks a holder, and gets the seat as soon as it is free.
-func TestWhoFindsNoSeatWaitsAsksAndGetsOne(t *testing.T) {
-	t.Parallel()
-	s := suite(t)
-	p, kontor, company := trading(t, s, "Rindas Gaidītāja")
-	session := signedIn(t, p, kontor)
-	on := func(device string) client.SeatRequest {
-		return client.SeatRequest{Subscriber: parentOf(company), Company: company, Product: "books", DeviceID: device, DeviceTitle: device}
-	}
-	var held []*client.Seat
-	var taken *client.SeatsTakenError
-	for taken == nil {
-		seat, err := session.HoldSeat(t.Context(), on(fmt.Sprintf("pc-%d", len(held))))
-		if full, ok := errors.AsType[*client.SeatsTakenError](err); ok {
-			taken = full
-			break
-		}
-		must(t, err)
-		held = append(held, seat)
-	}
-	if taken.Limit != len(held) || !slices.Contains(taken.Offers, "wait") || !strings.Contains(taken.Holders, "pc-") {
-		t.Errorf("%+v", taken)
-	}
-	got := make(chan *client.Seat, 1)
-	inLine := make(chan int, 10)
-	go func() {
-		seat, err := session.WaitForSeat(t.Context(), on("late"), func(q client.Queued) { inLine <- q.Position })
-		if err != nil {
-			t.Error(err)
-		}
-		got <- seat
-	}()
-	if place := <-inLine; place != 1 {
-		t.Errorf("place %d", place)
-	}
-	must(t, session.AskForSeat(t.Context(), held[0].Name(), "Man jāpabeidz atskaite."))
-	news := <-held[0].News()
-	if len(news.Pleas) != 1 || news.Pleas[0].Text != "Man jāpabeidz atskaite." || news.Pleas[0].Account != session.Account() {
-		t.Errorf("%+v", news)
-	}
-	began := time.Now()
-	must(t, held[0].Close(t.Context()))
-	seat := <-got
-	if took := time.Since(began); took > 2*time.Second {
-		t.Errorf("the seat was given back, and had %s later", took)
-	}
-	for _, one := range append(held[1:], seat) {
-		must(t, one.Close(t.Context()))
-	}
 }
 
 func nameOfLicence(seat string) string { return seat[:len(seat)-len("/seats/")-36] }
