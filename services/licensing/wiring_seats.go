@@ -36,7 +36,7 @@ func serveSeats(s *service.Service, cfg Config, p parts) (*seat.Server, error) {
 	}
 	real := clock.System{}
 	pools := seat.NewPools(seat.PoolDeps{Redis: client, DB: s.DB, Licences: p.licences, Clock: p.clock, Real: real, IDs: id.New})
-	diary := seat.NewDiary(seat.DiaryDeps{Redis: client, DB: s.DB, Clock: p.clock, Real: real, Log: s.Log})
+	diary := seat.NewDiary(seat.DiaryDeps{Redis: client, Pools: pools, DB: s.DB, Clock: p.clock, Real: real, Log: s.Log})
 	hub := seat.NewHub(client)
 	server := seat.NewServer(seat.Deps{
 		Pools: pools, Diary: diary, Entitled: entitled{s, p}, Signer: p.ring, Authorizer: s.Authorizer(), Pages: s.Pages, Real: real, Stamps: stamps, Hub: hub, Tokens: tokens,

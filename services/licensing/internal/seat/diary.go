@@ -43,6 +43,8 @@ type Diary struct{ deps DiaryDeps }
 // DiaryDeps are what a Diary needs.
 type DiaryDeps struct {
 	Redis redis.UniversalClient
+	// Pools are opened when the store lost them.
+	Pools *Pools
 	DB    *pgxpool.Pool
 	// Clock is the suite's; it dates events. Real is the machine's.
 	Clock, Real clock.Clock
@@ -119,6 +121,11 @@ func (d *Diary) listen(ctx context.Context) error {
 			}
 		}
 		if began.Sub(seen) >= noting {
+			for p := range partitions {
+				if err := d.deps.Pools.watch(ctx, p); err != nil {
+					return err
+				}
+			}
 			if err := seatdb.New(d.deps.DB).SetSeen(ctx, read); err != nil {
 				return translate(err)
 			}

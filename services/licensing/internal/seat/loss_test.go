@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -126,7 +127,7 @@ func TestPoolsAreSpreadOverARedisCluster(t *testing.T) {
 	b := setup(t)
 	client := cluster(t)
 	b.Pools = b.on(client)
-	diary := NewDiary(DiaryDeps{Redis: client, DB: b.db, Clock: clock.System{}, Real: clock.System{}, Log: b.diary.deps.Log})
+	diary := NewDiary(DiaryDeps{Redis: client, Pools: b.Pools, DB: b.db, Clock: clock.System{}, Real: clock.System{}, Log: b.diary.deps.Log})
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = diary.Run(ctx) }()
@@ -152,4 +153,30 @@ func TestPoolsAreSpreadOverARedisCluster(t *testing.T) {
 		return claims == 24
 	}, 10*time.Second, 50*time.Millisecond)
 	require.NotEqual(t, uuid.Nil, b.of.Licence)
+}
+
+// Nobody comes back after a loss for a while: what was lost is in a gap all the same, and the seats end.
+func TestALossThatNobodyNoticesIsDeclaredAndEndsTheSeats(t *testing.T) {
+	b := setup(t)
+	ctx, stop := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = b.diary.Run(ctx) })
+	sweeper := &Sweeper{Pools: b.Pools, Real: clock.System{}, Log: b.diary.deps.Log}
+	running.Go(func() { _ = sweeper.Run(ctx) })
+	defer running.Wait()
+	defer stop()
+	eventually := func(what, sql string, args ...any) {
+		t.Helper()
+		require.Eventually(t, func() bool {
+			var so bool
+			require.NoError(t, b.db.QueryRow(t.Context(), sql, args...).Scan(&so))
+			return so
+		}, 15*time.Second, 20*time.Millisecond, what)
+	}
+	eventually("the log is read", `SELECT count(*) = 16 AND min(seen) > now() - interval '2 s' FROM seat_position`)
+	lost := b.claim(1, limits(3, time.Second))
+	require.NoError(t, b.client.FlushAll(t.Context()).Err())
+	eventually("the gap is declared", `SELECT EXISTS (SELECT FROM seat_event WHERE kind = 'gap' AND licence = $1 AND since <= $2 AND happened >= $2)`,
+		b.of.Licence, lost.Since)
+	eventually("the pool has recovered and rests", `SELECT resting FROM seat_pool WHERE licence = $1`, b.of.Licence)
 }

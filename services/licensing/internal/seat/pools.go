@@ -205,6 +205,28 @@ func (p *Pools) noteGap(ctx context.Context, db *seatdb.Queries, of Pool, recove
 	})
 }
 
+// watch looks whether a partition was lost since it was looked at last. Its pools are opened then, each with the gap in what
+// is known of it: nobody may come back to them for long. Until that is done it is not noted that the log was read further.
+func (p *Pools) watch(ctx context.Context, partition int) error {
+	same, err := p.f.same(ctx, partition)
+	if err != nil || same {
+		return err
+	}
+	pools, err := seatdb.New(p.deps.DB).PoolsInUse(ctx)
+	if err != nil {
+		return translate(err)
+	}
+	for _, of := range pools {
+		if partitionOf(of) != partition {
+			continue
+		}
+		if _, err := p.settle(ctx, of, false); err != nil {
+			return err
+		}
+	}
+	return p.f.mark(ctx, partition)
+}
+
 // rest closes a pool that nobody holds a seat of.
 func (p *Pools) rest(ctx context.Context, of uuid.UUID, recovery string) error {
 	return p.locked(ctx, of, func(db *seatdb.Queries) error {

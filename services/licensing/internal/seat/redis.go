@@ -58,6 +58,7 @@ const (
 	wordCrowded    = "crowded"
 	wordKept       = "kept"
 	wordTaken      = "taken"
+	wordSame       = "same"
 )
 
 // unavailable is the answer when Redis gives none.
@@ -191,6 +192,32 @@ func (f *functions) read(ctx context.Context, name string, of uuid.UUID, args ..
 		return nil, err
 	}
 	return got.done()
+}
+
+// same says whether nothing of a partition was lost since it was marked.
+func (f *functions) same(ctx context.Context, partition int) (bool, error) {
+	word, err := f.word(ctx, func() *redis.Cmd { return f.redis.FCallRO(ctx, prefix+"same", []string{markKey(partition)}) })
+	return word == wordSame, err
+}
+
+// mark marks a partition, so that a loss is seen.
+func (f *functions) mark(ctx context.Context, partition int) error {
+	_, err := f.word(ctx, func() *redis.Cmd { return f.redis.FCall(ctx, prefix+"mark", []string{markKey(partition)}) })
+	return err
+}
+
+func (f *functions) word(ctx context.Context, call func() *redis.Cmd) (string, error) {
+	word, err := call().Text()
+	if isMissing(err) {
+		if err := f.load(ctx); err != nil {
+			return "", unavailable(err)
+		}
+		word, err = call().Text()
+	}
+	if err != nil {
+		return "", unavailable(err)
+	}
+	return word, nil
 }
 
 func (f *functions) try(ctx context.Context, call func() *redis.Cmd) (answer, error) {

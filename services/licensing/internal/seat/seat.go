@@ -45,6 +45,9 @@ func poolKeys(of uuid.UUID) []string {
 func logKey(partition int) string { return partitionKey(partition, "log") }
 func dueKey(partition int) string { return partitionKey(partition, "due") }
 
+// markKey is where it stands which server run a partition was marked on.
+func markKey(partition int) string { return partitionKey(partition, "mark") }
+
 // newsKey names the channel on which a partition's pools tell what concerns streams.
 func newsKey(partition int) string { return partitionKey(partition, "news") }
 

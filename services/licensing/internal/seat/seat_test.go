@@ -50,7 +50,7 @@ func setup(t *testing.T) *bundle {
 	_, err := b.db.Exec(t.Context(), `ALTER TABLE licence DROP CONSTRAINT licence_lease_bounded`)
 	require.NoError(t, err)
 	b.of, b.Pools = b.licence(), b.copy()
-	b.diary = NewDiary(DiaryDeps{Redis: client, DB: b.db, Clock: clock.System{}, Real: clock.System{}, Log: slog.New(slog.DiscardHandler)})
+	b.diary = NewDiary(DiaryDeps{Redis: client, Pools: b.Pools, DB: b.db, Clock: clock.System{}, Real: clock.System{}, Log: slog.New(slog.DiscardHandler)})
 	return b
 }
 

@@ -78,7 +78,15 @@ type holder struct {
 	who  Request
 	held *validity
 	seat Seat
-	rest time.Time // until then nothing is done
+	// doomed is a seat that was to be taken, and nobody knows whether it was: it may end at any time.
+	doomed uuid.UUID
+	rest   time.Time // until then nothing is done: what is on a broken way may come yet
+}
+
+// doubt ends the holding of a seat that may be taken.
+func (h *holder) doubt(at time.Time) {
+	h.doomed, h.rest = h.seat.ID, time.Now().Add(time.Second)
+	h.over(at)
 }
 
 // step does one thing. Some answers are lost on the way.
@@ -103,8 +111,8 @@ func (h *holder) step(ctx context.Context) {
 	case n == 7:
 		h.end(func() error {
 			_, err := pools.Take(ctx, h.of, h.seat.ID, 0, "", boss)
-			if err != nil && h.back > 0 { // What is on a broken way may be done later, whoever claims meanwhile.
-				h.rest = time.Now().Add(time.Second)
+			if err != nil {
+				h.doomed = h.seat.ID
 			}
 			return err
 		})
@@ -121,12 +129,16 @@ func (h *holder) claim(ctx context.Context, pools *Pools) {
 	if s.Generation == 0 || s.Slot < 1 {
 		h.complain("a seat without a slot: " + s.ID.String())
 	}
+	if s.ID == h.doomed {
+		return
+	}
 	h.seat, h.held = s, &validity{seat: s.ID, company: s.Company, from: s.Renewed, till: s.Ends}
 }
 
 func (h *holder) renew(ctx context.Context, pools *Pools) {
-	jumps, left := h.jumps.Load(), h.seat.Ends.Sub(h.now())
+	jumps := h.jumps.Load()
 	s, err := pools.Renew(ctx, h.of, Renewal{Seat: h.seat}, By{})
+	left := h.seat.Ends.Sub(h.now()) // A broken way may have taken its time.
 	switch {
 	case err == nil:
 		h.seat, h.held.till = s, s.Ends

@@ -4,6 +4,9 @@ INSERT INTO seat_pool (licence, longest_lease) VALUES (@licence, @lease) ON CONF
 -- name: GetPool :one
 SELECT licence, recovery, resting, longest_lease FROM seat_pool WHERE licence = @licence;
 
+-- name: PoolsInUse :many
+SELECT licence FROM seat_pool WHERE NOT resting ORDER BY licence;
+
 -- name: LockPool :exec
 SELECT pg_advisory_lock(@key::bigint);
 

@@ -650,6 +650,30 @@ func (q *Queries) OwnerOfPool(ctx context.Context, licence uuid.UUID) (uuid.UUID
 	return subscriber, err
 }
 
+const poolsInUse = `-- name: PoolsInUse :many
+SELECT licence FROM seat_pool WHERE NOT resting ORDER BY licence
+`
+
+func (q *Queries) PoolsInUse(ctx context.Context) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, poolsInUse)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var licence uuid.UUID
+		if err := rows.Scan(&licence); err != nil {
+			return nil, err
+		}
+		items = append(items, licence)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const positionEntry = `-- name: PositionEntry :one
 SELECT entry FROM seat_position WHERE partition = $1
 `
