@@ -154,18 +154,19 @@ func TestADayIsStatedOnceSignedAndCarriedOver(t *testing.T) {
 func TestADayThatIsNotReadToItsEndHasNoStatement(t *testing.T) {
 	o := setup(t)
 	o.worked(1, 9, 10, 1, "pool")
-	for name, c := range map[string]struct {
+	for _, c := range []struct { // In this order: the last one makes the statement.
+		name string
 		read time.Time
 		ago  int
 		want commonv1.Reason
 	}{
-		"read to its noon":       {o.at(1, 12), 1, commonv1.Reason_REASON_SEAT_DAY_OPEN},
-		"read just to its end":   {o.at(0, 0), 1, commonv1.Reason_REASON_SEAT_DAY_OPEN},
-		"today":                  {time.Now(), 0, commonv1.Reason_REASON_SEAT_DAY_OPEN},
-		"before the first use":   {time.Now(), 5, commonv1.Reason_REASON_NOT_FOUND},
-		"the day of use, at end": {o.at(0, 0).Add(late), 1, commonv1.Reason_REASON_UNSPECIFIED},
+		{"read to its noon", o.at(1, 12), 1, commonv1.Reason_REASON_SEAT_DAY_OPEN},
+		{"read just to its end", o.at(0, 0), 1, commonv1.Reason_REASON_SEAT_DAY_OPEN},
+		{"today", time.Now(), 0, commonv1.Reason_REASON_SEAT_DAY_OPEN},
+		{"before the first use", time.Now(), 5, commonv1.Reason_REASON_NOT_FOUND},
+		{"the day of use, at end", o.at(0, 0).Add(late), 1, commonv1.Reason_REASON_UNSPECIFIED},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			o.read(c.read)
 			_, err := o.Statement(t.Context(), o.licence, o.day(c.ago))
 			if c.want == commonv1.Reason_REASON_UNSPECIFIED {
