@@ -102,7 +102,9 @@ func stillHeld(held *Seat, past []seatdb.EventsOfSeatRow) bool {
 				here, held.Title = true, e.DeviceTitle
 			}
 		case left:
-			here = here && !same
+			if same && e.Generation >= held.Generation { // Not one before the claim that the token is of.
+				here = false
+			}
 		case released, taken, transferred:
 			return false
 		}

@@ -59,6 +59,7 @@ const (
 	wordKept       = "kept"
 	wordTaken      = "taken"
 	wordSame       = "same"
+	wordGone       = "gone"
 )
 
 // unavailable is the answer when Redis gives none.

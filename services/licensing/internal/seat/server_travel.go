@@ -92,7 +92,15 @@ func (s *TravelServer) answered(ctx context.Context, of Pool, seat uuid.UUID) (*
 	if err != nil {
 		return nil, err
 	}
-	return &licensingv1.CreateTravelSeatResponse{TravelSeat: travelMessage(t), File: t.File}, s.deps.Pools.count(ctx, of)
+	return &licensingv1.CreateTravelSeatResponse{TravelSeat: travelMessage(t), File: t.File}, s.stillOut(ctx, of, t)
+}
+
+// stillOut makes sure that a seat that is out is counted.
+func (s *TravelServer) stillOut(ctx context.Context, of Pool, t Traveller) error {
+	if t.Returned != nil || !t.Ends.After(s.deps.Real.Now()) {
+		return nil
+	}
+	return s.deps.Pools.count(ctx, of, t)
 }
 
 // travelHeader is the first line of a travel seat's file; the format is in docs/travel-seat-format.md.

@@ -61,7 +61,11 @@ func (p *Pools) SendOut(ctx context.Context, of Pool, id uuid.UUID, r Request, l
 		return Traveller{}, err
 	}
 	now := p.deps.Real.Now().Truncate(time.Millisecond)
-	r.Mode, r.id, r.Cap = Travel, id, now.Add(settling)
+	store, err := p.deps.Redis.Time(ctx).Result()
+	if err != nil {
+		return Traveller{}, unavailable(err)
+	}
+	r.Mode, r.id, r.Cap = Travel, id, store.Add(settling)
 	held, err := p.Claim(ctx, of, r, l)
 	if err != nil {
 		return Traveller{}, err
@@ -76,7 +80,7 @@ func (p *Pools) SendOut(ctx context.Context, of Pool, id uuid.UUID, r Request, l
 	if err := p.writeOut(ctx, t); err != nil {
 		return Traveller{}, err
 	}
-	return t, p.count(ctx, of)
+	return t, p.count(ctx, of, t)
 }
 
 func (p *Pools) writeOut(ctx context.Context, t Traveller) error {
@@ -92,18 +96,19 @@ func (p *Pools) writeOut(ctx context.Context, t Traveller) error {
 	}))
 }
 
-// count has the pool count all seats of a licence that are out.
-func (p *Pools) count(ctx context.Context, of Pool) error {
-	out, err := seatdb.New(p.deps.DB).TravelSeatsOut(ctx, seatdb.TravelSeatsOutParams{Licence: of.Licence, Now: p.deps.Real.Now()})
-	if err != nil {
-		return translate(err)
+// count has the pool count a seat until it ends. SEAT_LOST when it took so long until it was in the database that it was
+// free again: then it is not out.
+func (p *Pools) count(ctx context.Context, of Pool, t Traveller) error {
+	a, err := p.opened(ctx, of, func() (answer, error) {
+		return p.f.call(ctx, "travel", of.Licence, t.ID.String(), t.Ends.UnixMilli())
+	})
+	if err != nil || a.word() != wordGone {
+		return err
 	}
-	var args []any
-	for _, row := range out {
-		args = append(args, outside(row)...)
+	if err := p.writeBack(ctx, &t); err != nil {
+		return err
 	}
-	_, err = p.opened(ctx, of, func() (answer, error) { return p.f.call(ctx, "travel", of.Licence, args...) })
-	return err
+	return failure.New(commonv1.Reason_REASON_SEAT_LOST)
 }
 
 // Traveller finds a seat that is or was out. NOT_FOUND for another licence's.
@@ -115,11 +120,13 @@ func (p *Pools) Traveller(ctx context.Context, of Pool, id uuid.UUID) (Traveller
 	return Traveller{}, orNotFound(err, travelName(of, id))
 }
 
-// BringBack ends a seat's travel before its time. The slot is free first: if the rest is cut short, it is counted again
-// when the pool is opened anew, and bringing it back once more completes it.
+// BringBack ends a seat's travel before its time. That it is back is in the database first, so that nothing counts it again;
+// if the rest is cut short, bringing it back once more completes it.
 func (p *Pools) BringBack(ctx context.Context, of Pool, t Traveller, by By) (Traveller, error) {
-	if t.Returned != nil || !t.Ends.After(p.deps.Real.Now()) {
-		return t, nil
+	if t.Returned == nil && t.Ends.After(p.deps.Real.Now()) {
+		if err := p.writeBack(ctx, &t); err != nil {
+			return t, err
+		}
 	}
 	_, err := p.opened(ctx, of, func() (answer, error) {
 		return p.f.call(ctx, "release", of.Licence, holding(Seat{
@@ -127,16 +134,18 @@ func (p *Pools) BringBack(ctx context.Context, of Pool, t Traveller, by By) (Tra
 			Place: Place{Company: t.Company, Device: t.DeviceID, Title: t.DeviceTitle},
 		}, by)...)
 	})
-	if err != nil {
-		return t, err
-	}
+	return t, err
+}
+
+// writeBack notes that a seat is back.
+func (p *Pools) writeBack(ctx context.Context, t *Traveller) error {
 	at := p.deps.Real.Now().Truncate(time.Microsecond)
 	t.Returned = &at
-	return t, translate(postgres.InTx(ctx, p.deps.DB, func(tx pgx.Tx) error {
+	return translate(postgres.InTx(ctx, p.deps.DB, func(tx pgx.Tx) error {
 		if err := seatdb.New(tx).ReturnTravelSeat(ctx, seatdb.ReturnTravelSeatParams{ID: t.ID, Returned: &at}); err != nil {
 			return err
 		}
-		return p.tellTravel(ctx, tx, t, "returned", &licensingv1.TravelSeatReturned{TravelSeat: travelMessage(t)})
+		return p.tellTravel(ctx, tx, *t, "returned", &licensingv1.TravelSeatReturned{TravelSeat: travelMessage(*t)})
 	}))
 }
 

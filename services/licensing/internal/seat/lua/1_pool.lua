@@ -188,7 +188,8 @@ end
 -- Writes down what happens: to a seat, in a place, by whom. Another instant than now is that until when it lasts.
 local function log(c, kind, slot, r, place, limit, actor, address, at)
   c.entries[#c.entries + 1] = {
-    kind, r[SEAT], r[ACCOUNT], place[COMPANY], r[PRODUCT], place[DEVICE], place[TITLE], tonumber(slot), r[GENERATION], r[MODE],
+    kind, r[SEAT], r[ACCOUNT], place[COMPANY], r[PRODUCT], place[DEVICE], place[TITLE], tonumber(slot),
+    place[GRANT] or r[GENERATION], r[MODE],
     limit, actor, address, at or c.t,
   }
 end
@@ -242,9 +243,9 @@ local function drop_places(c, slot, r)
   end
 end
 
--- Lets the lease of a place run anew.
+-- Lets the lease of a place run anew. It never ends before what was answered earlier, however short leases are now.
 local function extend(c, slot, r, place, lease)
-  r[RENEWED], place[UNTIL] = c.t, c.t + lease
+  r[RENEWED], place[UNTIL] = c.t, math.max(place[UNTIL], c.t + lease)
   if #r[AT] > 1 then drop_places(c, slot, r) end
   return save(c, slot, r)
 end

@@ -86,6 +86,8 @@ local function claim(c, args)
     if mode == 'travel' then return {'held', {slot, cmsgpack.pack(r)}} end -- Its end is in the database.
     local place = place_in(r, company, device)
     if not place then
+      -- Who works in the company already is not known before all came back.
+      if c.recovering then return {'recovering', whole(c.pool.till - c.t)} end
       if counts(mode) and not works_in(r, company) and held_in(c, company) >= company_limit then
         log(c, 'refused', 0, {'', account, product, 0, 0, 0, 0, mode}, {company, device, args[6]}, company_limit, actor, address)
         local free, list = frees(c, 'company', company, product, 10, lease)
@@ -206,7 +208,7 @@ local function enter(c, args)
   else
     c.pool.beside = math.min(c.pool.beside, tonumber(slot))
   end
-  place[UNTIL] = c.t + c.pool.lease
+  place[UNTIL] = math.max(place[UNTIL], c.t + c.pool.lease)
   local seat = put(c, slot, r, me)
   log(c, 'returned', slot, r, place, 0, args[11], args[12])
   return {'held', seat}

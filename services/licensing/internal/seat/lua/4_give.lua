@@ -105,9 +105,12 @@ local function oust(c, args)
   return {'taken'}
 end
 
--- travel: seats that are out as the database has them: seat, account, company, product, device, title, slot, end each.
--- They hold their slots until then. 'out'; 'closed'.
+-- travel: seat, end. A seat that was claimed to go out is out until then, as the database has it. 'out'; 'gone' when it is
+-- held no longer: it may be another's; 'closed'.
 local function travel(c, args)
-  send_out(c, args, 1)
+  local slot, r = find(c, args[1])
+  if not r then return {'gone'} end
+  r[CAP], r[AT][1][UNTIL] = tonumber(args[2]), tonumber(args[2])
+  save(c, slot, r)
   return {'out'}
 end

@@ -65,7 +65,7 @@ ON CONFLICT (partition, entry) DO NOTHING
 RETURNING entry;
 
 -- name: EventsOfSeat :many
-SELECT kind, company, device_id, device_title, happened FROM seat_event WHERE seat = @seat ORDER BY happened, entry;
+SELECT kind, company, device_id, device_title, generation, happened FROM seat_event WHERE seat = @seat ORDER BY happened, entry;
 
 -- name: OwnerOfPool :one
 SELECT subscriber FROM licence WHERE id = @licence;

@@ -118,7 +118,7 @@ func (q *Queries) EndedSeats(ctx context.Context, arg EndedSeatsParams) ([]uuid.
 }
 
 const eventsOfSeat = `-- name: EventsOfSeat :many
-SELECT kind, company, device_id, device_title, happened FROM seat_event WHERE seat = $1 ORDER BY happened, entry
+SELECT kind, company, device_id, device_title, generation, happened FROM seat_event WHERE seat = $1 ORDER BY happened, entry
 `
 
 type EventsOfSeatRow struct {
@@ -126,6 +126,7 @@ type EventsOfSeatRow struct {
 	Company     *uuid.UUID
 	DeviceID    string
 	DeviceTitle string
+	Generation  int64
 	Happened    time.Time
 }
 
@@ -143,6 +144,7 @@ func (q *Queries) EventsOfSeat(ctx context.Context, seat *uuid.UUID) ([]EventsOf
 			&i.Company,
 			&i.DeviceID,
 			&i.DeviceTitle,
+			&i.Generation,
 			&i.Happened,
 		); err != nil {
 			return nil, err
