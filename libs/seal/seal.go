@@ -1,4 +1,5 @@
-// Package seal encrypts small secrets where they lie in a database: signing keys, passwords of servers.
+// Package seal encrypts small secrets where they lie in a database: signing keys, passwords of servers. It derives the keys
+// of other uses of the same secrets too.
 package seal
 
 import (
@@ -10,6 +11,9 @@ import (
 	"errors"
 	"fmt"
 )
+
+// keyBytes is how long derived keys are.
+const keyBytes = 32
 
 // MinSecret is how long a key-encryption key is at least, in characters.
 const MinSecret = 32
@@ -23,15 +27,13 @@ type Sealer struct {
 // New returns a sealer for one purpose, named so that no other purpose's secrets can be opened with it, under a secret
 // of 32 characters or more. It also opens what earlier secrets sealed; empty earlier ones are left out.
 func New(purpose, secret string, earlier ...string) (*Sealer, error) {
+	keys, err := Keys(purpose, secret, earlier...)
+	if err != nil {
+		return nil, err
+	}
 	s := &Sealer{name: purpose}
-	for i, text := range append([]string{secret}, earlier...) {
-		if text == "" && i > 0 {
-			continue
-		}
-		if len(text) < MinSecret {
-			return nil, fmt.Errorf("seal: a key-encryption key of %d characters for %s; %d or more are needed", len(text), purpose, MinSecret)
-		}
-		aead, err := newAEAD(purpose, text)
+	for _, key := range keys {
+		aead, err := newAEAD(key)
 		if err != nil {
 			return nil, fmt.Errorf("seal: %w", err)
 		}
@@ -40,12 +42,28 @@ func New(purpose, secret string, earlier ...string) (*Sealer, error) {
 	return s, nil
 }
 
-func newAEAD(purpose, secret string) (cipher.AEAD, error) {
-	derived, err := hkdf.Key(sha256.New, []byte(secret), nil, purpose, 32)
-	if err != nil {
-		return nil, err
+// Keys derives keys of 32 bytes for one purpose, also for codes (HMAC-SHA256): the first from a secret of 32 characters or
+// more, the others from earlier ones; empty earlier ones are left out.
+func Keys(purpose, secret string, earlier ...string) ([][]byte, error) {
+	var keys [][]byte
+	for i, text := range append([]string{secret}, earlier...) {
+		if text == "" && i > 0 {
+			continue
+		}
+		if len(text) < MinSecret {
+			return nil, fmt.Errorf("seal: a secret of %d characters for %s; %d or more are needed", len(text), purpose, MinSecret)
+		}
+		key, err := hkdf.Key(sha256.New, []byte(text), nil, purpose, keyBytes)
+		if err != nil {
+			return nil, fmt.Errorf("seal: %w", err)
+		}
+		keys = append(keys, key)
 	}
-	block, err := aes.NewCipher(derived)
+	return keys, nil
+}
+
+func newAEAD(key []byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, err
 	}

@@ -3,15 +3,15 @@ package seattoken
 import (
 	"bytes"
 	"context"
-	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/lestrrat-go/jwx/v3/jwk"
+
+	"kontor.internal/libs/seal"
 )
 
 // Own reads the tokens that this installation signed itself without checking their signatures, which costs thirty times
@@ -25,23 +25,10 @@ const (
 	macEnd   = `"}`
 )
 
-// NewOwn makes codes with the first secret, and reads those made with any. Empty secrets are passed over.
-func NewOwn(secrets ...string) (*Own, error) {
-	o := &Own{}
-	for _, secret := range secrets {
-		if secret == "" {
-			continue
-		}
-		key, err := hkdf.Key(sha256.New, []byte(secret), nil, "kontor licensing seat tokens", sha256.Size)
-		if err != nil {
-			return nil, fmt.Errorf("seattoken: %w", err)
-		}
-		o.keys = append(o.keys, key)
-	}
-	if len(o.keys) == 0 {
-		return nil, errors.New("seattoken: no secret to know own tokens by")
-	}
-	return o, nil
+// NewOwn makes codes with a secret of 32 characters or more, and reads those made with earlier ones too.
+func NewOwn(secret string, earlier ...string) (*Own, error) {
+	keys, err := seal.Keys("kontor licensing seat tokens", secret, earlier...)
+	return &Own{keys: keys}, err
 }
 
 // Sign signs a token, as Sign does, so that it is known again.

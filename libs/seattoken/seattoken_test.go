@@ -150,15 +150,15 @@ func TestOthersReadATokenAsAJSONWebToken(t *testing.T) {
 
 func TestOwnTokensAreKnownByTheirCodeInEveryCopy(t *testing.T) {
 	now, k := time.Now(), key(t, "one")
-	mine, err := seattoken.NewOwn("a new secret", "", "the secret before")
+	mine, err := seattoken.NewOwn("a new secret, which is long enough for that", "", "the secret before, which is long enough for that")
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, err := seattoken.NewOwn("the secret before")
+	before, err := seattoken.NewOwn("the secret before, which is long enough for that")
 	if err != nil {
 		t.Fatal(err)
 	}
-	stranger, err := seattoken.NewOwn("another")
+	stranger, err := seattoken.NewOwn("another, which is long enough for that")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,8 +190,8 @@ func TestOwnTokensAreKnownByTheirCodeInEveryCopy(t *testing.T) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
-	if _, err := seattoken.NewOwn("", ""); err == nil {
-		t.Error("no secret is enough")
+	if _, err := seattoken.NewOwn("short"); err == nil {
+		t.Error("a short secret is enough")
 	}
 }
 
@@ -248,7 +248,7 @@ func BenchmarkSign(b *testing.B) {
 func BenchmarkVerify(b *testing.B) {
 	now, k := time.Now(), key(b, "one")
 	keys := &published{now: set(b, k)}
-	own, err := seattoken.NewOwn("secret")
+	own, err := seattoken.NewOwn("secret, which is long enough for that")
 	if err != nil {
 		b.Fatal(err)
 	}

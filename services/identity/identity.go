@@ -4,8 +4,6 @@ package identity
 
 import (
 	"context"
-	"crypto/hkdf"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -14,6 +12,7 @@ import (
 	"kontor.internal/libs/clock"
 	"kontor.internal/libs/id"
 	"kontor.internal/libs/jobs"
+	"kontor.internal/libs/seal"
 	"kontor.internal/libs/service"
 	identityv1 "kontor.internal/proto/gen/go/kontor/identity/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
@@ -92,14 +91,14 @@ func newKeys(cfg Config) (k keys, err error) {
 	if k.sealer, err = signingkey.NewSealer(cfg.KeyEncryptionKey, cfg.KeyEncryptionKeyPrevious); err != nil {
 		return k, err
 	}
-	linkKeys, err := derive(cfg, "kontor identity links")
+	linkKeys, err := seal.Keys("kontor identity links", cfg.TokenKey, cfg.TokenKeyPrevious)
 	if err != nil {
 		return k, err
 	}
 	if k.signer, err = link.NewSigner(linkKeys...); err != nil {
 		return k, err
 	}
-	refreshKeys, err := derive(cfg, "kontor identity refresh tokens")
+	refreshKeys, err := seal.Keys("kontor identity refresh tokens", cfg.TokenKey, cfg.TokenKeyPrevious)
 	if err != nil {
 		return k, err
 	}
@@ -108,25 +107,6 @@ func newKeys(cfg Config) (k keys, err error) {
 	}
 	k.hasher, err = password.NewHasher(cfg.Argon2)
 	return k, err
-}
-
-// derive makes the keys of one use of the token key, and of the one before it.
-func derive(cfg Config, use string) ([][]byte, error) {
-	var made [][]byte
-	for _, secret := range []string{cfg.TokenKey, cfg.TokenKeyPrevious} {
-		if secret == "" {
-			continue
-		}
-		if len(secret) < 32 {
-			return nil, errors.New("identity: token_key and token_key_previous have 32 characters or more")
-		}
-		key, err := hkdf.Key(sha256.New, []byte(secret), nil, use, 32)
-		if err != nil {
-			return nil, err
-		}
-		made = append(made, key)
-	}
-	return made, nil
 }
 
 // parts are what identity's servers share.

@@ -83,6 +83,10 @@ func TestReportsAreRefusedToOthersAndForNonsense(t *testing.T) {
 	servicetest.WantReason(t, usage(l.GetName(), now, now.Add(-time.Hour)), commonv1.Reason_REASON_INVALID_ARGUMENT)
 	servicetest.WantReason(t, usage(l.GetName(), now.AddDate(0, 0, -94), now), commonv1.Reason_REASON_INVALID_ARGUMENT)
 	require.NoError(t, usage(l.GetName(), now.AddDate(0, 0, -92), now))
+	_, err := reports.ListSeatUsage(t.Context(), &licensingv1.ListSeatUsageRequest{
+		Parent: l.GetName(), StartTime: &timestamppb.Timestamp{Seconds: 1 << 60}, EndTime: &timestamppb.Timestamp{Seconds: 1<<60 + 1},
+	})
+	servicetest.WantReason(t, err, commonv1.Reason_REASON_INVALID_ARGUMENT)
 	servicetest.WantReason(t, usage(c.name+"/licences/"+id.NewString(), now.Add(-time.Hour), now), commonv1.Reason_REASON_NOT_FOUND)
 
 	// Somebody else's reader, with the name of this licence beneath their own subscriber.
@@ -93,7 +97,7 @@ func TestReportsAreRefusedToOthersAndForNonsense(t *testing.T) {
 	servicetest.WantReason(t, usage(l.GetName(), now.Add(-time.Hour), now), commonv1.Reason_REASON_PERMISSION_DENIED)
 	tail := l.GetName()[len(c.name):]
 	servicetest.WantReason(t, usage(other.name+tail, now.Add(-time.Hour), now), commonv1.Reason_REASON_NOT_FOUND)
-	_, err := reports.GetSeatStatement(t.Context(), &licensingv1.GetSeatStatementRequest{Name: other.name + tail + "/seatStatements/nonsense"})
+	_, err = reports.GetSeatStatement(t.Context(), &licensingv1.GetSeatStatementRequest{Name: other.name + tail + "/seatStatements/nonsense"})
 	servicetest.WantReason(t, err, commonv1.Reason_REASON_NOT_FOUND)
 	_, err = reports.ListSeatOverdraft(t.Context(), &licensingv1.ListSeatOverdraftRequest{Parent: other.name + tail, Period: "2026-13"})
 	servicetest.WantReason(t, err, commonv1.Reason_REASON_INVALID_ARGUMENT)

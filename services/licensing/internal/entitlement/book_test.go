@@ -124,6 +124,7 @@ func TestKeptFactsFollowTheClock(t *testing.T) {
 		return s.store.Update(t.Context(), tx, &l, s.now.Now())
 	})
 	require.True(t, ask())
+	require.True(t, ask(), "from kept facts, and the answer is kept with them")
 	s.now.Set(at(t, "2026-01-31T22:00:00Z"))
 	require.False(t, ask(), "the licence ended while its facts were kept")
 }

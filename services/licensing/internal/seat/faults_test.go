@@ -2,6 +2,7 @@ package seat
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -106,4 +107,112 @@ func TestAPlaceThatIsTakenAgainComesBackAfterALoss(t *testing.T) {
 	b.lose("flushed")
 	_, err := b.Renew(t.Context(), b.of, Renewal{Seat: again}, By{})
 	require.NoError(t, err)
+}
+
+// A place that was given back, and that is written, does not come back by its old token.
+func TestAPlaceThatWasGivenBackDoesNotComeBackAfterALoss(t *testing.T) {
+	b := setup(t)
+	l := limits(2, time.Minute)
+	here := b.claims(at(1, "here", "d"), l)
+	there := b.claims(at(1, "there", "d"), l)
+	require.NoError(t, b.Release(t.Context(), b.of, here, By{}))
+	require.NoError(t, b.diary.WriteDown(t.Context(), b.of.Licence))
+	b.lose("flushed")
+	_, err := b.Renew(t.Context(), b.of, Renewal{Seat: there}, By{})
+	require.NoError(t, err)
+	_, err = b.Renew(t.Context(), b.of, Renewal{Seat: here}, By{})
+	require.Equal(t, commonv1.Reason_REASON_SEAT_LOST, failure.Reason(err))
+}
+
+// busy makes what is called of the pool wait for carryOn, as if it were being called just now.
+func (b *bundle) busy() {
+	b.f.mu.Lock()
+	defer b.f.mu.Unlock()
+	b.f.waiting[b.of.Licence] = nil
+}
+
+// waitFor waits until so many calls wait.
+func (b *bundle) waitFor(calls int) {
+	b.t.Helper()
+	require.Eventually(b.t, func() bool {
+		b.f.mu.Lock()
+		defer b.f.mu.Unlock()
+		return len(b.f.waiting[b.of.Licence]) == calls
+	}, 10*time.Second, time.Millisecond)
+}
+
+// together makes calls one after the other, so that they go to Redis in one turn.
+func (b *bundle) together(calls ...func()) {
+	b.t.Helper()
+	b.busy()
+	var work sync.WaitGroup
+	for i, call := range calls {
+		work.Go(call)
+		b.waitFor(i + 1)
+	}
+	b.f.carryOn(b.of.Licence, b.f.next(b.of.Licence))
+	work.Wait()
+}
+
+// Who a seat is kept for is refused for another reason; in the same turn it is still kept.
+func TestAKeptSeatStaysKeptForTheRestOfATurn(t *testing.T) {
+	b := setup(t)
+	l := Limits{Seats: 2, PerCompany: 1, Lease: time.Minute}
+	b.claims(at(1, "one", "d"), l)
+	require.False(t, b.wait(at(2, "two", "d"), l).Offered.IsZero())
+	var mine, others error
+	b.together(
+		func() { _, mine = b.Claim(t.Context(), b.of, at(2, "one", "d"), l) },
+		func() { _, others = b.Claim(t.Context(), b.of, at(3, "three", "d"), l) },
+	)
+	require.Equal(t, commonv1.Reason_REASON_SEATS_EXHAUSTED_IN_COMPANY, why(mine))
+	require.Equal(t, commonv1.Reason_REASON_SEATS_EXHAUSTED, why(others))
+}
+
+// One seat and two who want it in the same turn; one who gives it back in it.
+func TestCallsOfATurnSeeEachOther(t *testing.T) {
+	b := setup(t)
+	l := limits(1, time.Minute)
+	held := b.claim(1, l)
+	errs := make([]error, 5)
+	claim := func(i, n int) func() {
+		return func() { _, errs[i] = b.Claim(t.Context(), b.of, person(n), l) }
+	}
+	b.together(claim(0, 2), func() { errs[1] = b.Release(t.Context(), b.of, held, By{}) },
+		func() { _, errs[4] = b.Renew(t.Context(), b.of, Renewal{Seat: held}, By{}) }, claim(2, 2), claim(3, 3))
+	require.True(t, isFull(errs[0]))
+	require.NoError(t, errs[1])
+	require.NoError(t, errs[2])
+	require.True(t, isFull(errs[3]))
+	require.Equal(t, commonv1.Reason_REASON_SEAT_LOST, failure.Reason(errs[4]))
+	board, err := b.List(t.Context(), b.of.Licence, 10, "")
+	require.NoError(t, err)
+	require.Len(t, board.Seats, 1)
+	require.Equal(t, person(2).Account, board.Seats[0].Account)
+}
+
+// A call that nobody waits for any more is not made.
+func TestACallThatIsGivenUpInTimeIsNotMade(t *testing.T) {
+	b := setup(t)
+	l := limits(2, time.Minute)
+	b.claim(1, l)
+	b.busy()
+	ctx, cancel := context.WithCancel(t.Context())
+	gone := make(chan error, 1)
+	go func() { _, err := b.Claim(ctx, b.of, person(2), l); gone <- err }()
+	b.waitFor(1)
+	cancel()
+	require.ErrorIs(t, <-gone, context.Canceled)
+	b.f.carryOn(b.of.Licence, b.f.next(b.of.Licence))
+	board, err := b.List(t.Context(), b.of.Licence, 10, "")
+	require.NoError(t, err)
+	require.EqualValues(t, 1, board.Held)
+}
+
+// why is what had no room.
+func why(err error) commonv1.Reason {
+	if full := asFull(err); full != nil {
+		return full.Why
+	}
+	return failure.Reason(err)
 }

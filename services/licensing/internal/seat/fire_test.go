@@ -229,28 +229,14 @@ func TestSeatsAreNeverOversoldWhileTheNetworkBreaksAndTheClockIsTurned(t *testin
 	beside.Go(func() { _ = s.diary.Run(ctx) })
 	beside.Go(func() { s.disturb(ctx, t) })
 	beside.Go(func() { s.travels(ctx) })
-	holders := make([]*holder, soakWorkers)
-	for n := range holders {
-		holders[n] = &holder{soak: s.soak, dice: rand.New(rand.NewPCG(uint64(n), 2)), who: person(n)}
-		holders[n].who.Company = uuid.NewSHA1(uuid.Nil, []byte{byte(n % 3)})
-	}
+	holders := s.holders()
 	for _, h := range holders {
 		work.Go(func() {
-			for s.left.Add(-1) >= 0 || s.disturbed.Load() < disturbances {
-				h.wild(t.Context(), holders)
-				s.ops.Add(1)
-			}
-			if h.held != nil {
-				h.over(h.held.till)
-			}
+			h.until(func() bool { return s.left.Add(-1) < 0 && s.disturbed.Load() >= disturbances }, func() { h.wild(t.Context(), holders) })
 		})
 	}
 	work.Wait()
 	stop()
 	beside.Wait()
-	s.check()
-	s.written()
-	require.Empty(t, s.wrong)
-	require.Greater(t, len(s.held), int(steps/200), "hardly anybody held a seat")
-	t.Logf("%d steps, %d times a seat was held, the clock was turned %d times", s.ops.Load(), len(s.held), s.jumps.Load()/2)
+	s.judge(steps)
 }

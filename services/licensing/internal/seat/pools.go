@@ -212,6 +212,9 @@ func (p *Pools) watch(ctx context.Context, partition int) error {
 	if err != nil || same {
 		return err
 	}
+	if err := p.f.mark(ctx, partition, "begin"); err != nil {
+		return err
+	}
 	pools, err := seatdb.New(p.deps.DB).PoolsInUse(ctx)
 	if err != nil {
 		return translate(err)
@@ -224,7 +227,7 @@ func (p *Pools) watch(ctx context.Context, partition int) error {
 			return err
 		}
 	}
-	return p.f.mark(ctx, partition)
+	return p.f.mark(ctx, partition, "end")
 }
 
 // rest closes a pool that nobody holds a seat of.

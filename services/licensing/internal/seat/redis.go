@@ -160,9 +160,6 @@ func (f *functions) carryOn(of uuid.UUID, batch []*pending) {
 
 // carry calls a pool's functions together, and tells each caller what came of it.
 func (f *functions) carry(of uuid.UUID, batch []*pending) {
-	if len(batch) == 0 {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(batch[0].ctx), calling)
 	defer cancel()
 	size := 0
@@ -197,28 +194,14 @@ func (f *functions) read(ctx context.Context, name string, of uuid.UUID, args ..
 
 // same says whether nothing of a partition was lost since it was marked.
 func (f *functions) same(ctx context.Context, partition int) (bool, error) {
-	word, err := f.word(ctx, func() *redis.Cmd { return f.redis.FCallRO(ctx, prefix+"same", []string{markKey(partition)}) })
-	return word == wordSame, err
+	a, err := f.try(ctx, func() *redis.Cmd { return f.redis.FCallRO(ctx, prefix+"same", []string{markKey(partition)}) })
+	return a.word() == wordSame, err
 }
 
-// mark marks a partition, so that a loss is seen.
-func (f *functions) mark(ctx context.Context, partition int) error {
-	_, err := f.word(ctx, func() *redis.Cmd { return f.redis.FCall(ctx, prefix+"mark", []string{markKey(partition)}) })
+// mark marks a partition, so that a loss is seen: before and after its pools are opened, or what is lost between is not.
+func (f *functions) mark(ctx context.Context, partition int, step string) error {
+	_, err := f.try(ctx, func() *redis.Cmd { return f.redis.FCall(ctx, prefix+"mark", []string{markKey(partition)}, step) })
 	return err
-}
-
-func (f *functions) word(ctx context.Context, call func() *redis.Cmd) (string, error) {
-	word, err := call().Text()
-	if isMissing(err) {
-		if err := f.load(ctx); err != nil {
-			return "", unavailable(err)
-		}
-		word, err = call().Text()
-	}
-	if err != nil {
-		return "", unavailable(err)
-	}
-	return word, nil
 }
 
 func (f *functions) try(ctx context.Context, call func() *redis.Cmd) (answer, error) {

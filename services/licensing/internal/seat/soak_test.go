@@ -234,27 +234,45 @@ func TestSeatsUnderFireAreNeverOversoldAndNeverLost(t *testing.T) {
 	var beside, work sync.WaitGroup
 	beside.Go(func() { _ = b.diary.Run(ctx) })
 	beside.Go(func() { s.shoot(ctx) })
-	for n := range soakWorkers {
+	for _, h := range s.holders() {
 		work.Go(func() {
-			h := &holder{soak: s, dice: rand.New(rand.NewPCG(uint64(n), 1)), who: person(n)}
-			h.who.Company = uuid.NewSHA1(uuid.Nil, []byte{byte(n % 3)})
-			for s.left.Add(-1) >= 0 {
-				h.step(t.Context())
-				s.ops.Add(1)
-			}
-			if h.held != nil {
-				h.over(h.held.till)
-			}
+			h.until(func() bool { return s.left.Add(-1) < 0 }, func() { h.step(t.Context()) })
 		})
 	}
 	work.Wait()
 	stop()
 	beside.Wait()
+	s.judge(steps)
+}
+
+// holders are everybody, of three companies.
+func (s *soak) holders() []*holder {
+	all := make([]*holder, soakWorkers)
+	for n := range all {
+		all[n] = &holder{soak: s, dice: rand.New(rand.NewPCG(uint64(n), 1)), who: person(n)}
+		all[n].who.Company = uuid.NewSHA1(uuid.Nil, []byte{byte(n % 3)})
+	}
+	return all
+}
+
+// until takes steps until it is over.
+func (h *holder) until(over func() bool, step func()) {
+	for !over() {
+		step()
+		h.ops.Add(1)
+	}
+	if h.held != nil {
+		h.over(h.held.till)
+	}
+}
+
+// judge looks at all that was answered and written.
+func (s *soak) judge(steps int64) {
 	s.check()
 	s.written()
-	require.Empty(t, s.wrong)
-	require.Greater(t, len(s.held), int(steps/200), "hardly anybody held a seat")
-	t.Logf("%d steps, %d times a seat was held", s.ops.Load(), len(s.held))
+	require.Empty(s.t, s.wrong)
+	require.Greater(s.t, len(s.held), int(steps/200), "hardly anybody held a seat")
+	s.t.Logf("%d steps, %d times a seat was held, the clock was turned %d times", s.ops.Load(), len(s.held), s.jumps.Load()/2)
 }
 
 // soakSteps is how many steps are taken.

@@ -1,7 +1,6 @@
 package seat
 
 import (
-	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -9,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"kontor.internal/libs/seal"
 )
 
 // Stamps prove a lease to licensing itself, in any copy: a token's signature costs many times more, and who renews often
@@ -16,20 +17,10 @@ import (
 // generation and the place.
 type Stamps struct{ keys [][]byte }
 
-// NewStamps makes stamps with the first secret, and reads those made with any. Empty secrets are passed over.
-func NewStamps(secrets ...string) (*Stamps, error) {
-	s := &Stamps{}
-	for _, secret := range secrets {
-		if secret == "" {
-			continue
-		}
-		key, err := hkdf.Key(sha256.New, []byte(secret), nil, "kontor licensing seat stamps", sha256.Size)
-		if err != nil {
-			return nil, fmt.Errorf("seat: %w", err)
-		}
-		s.keys = append(s.keys, key)
-	}
-	return s, nil
+// NewStamps makes stamps with a secret of 32 characters or more, and reads those made with earlier ones too.
+func NewStamps(secret string, earlier ...string) (*Stamps, error) {
+	keys, err := seal.Keys("kontor licensing seat stamps", secret, earlier...)
+	return &Stamps{keys: keys}, err
 }
 
 // Of is the stamp for a seat's lease as it is now.

@@ -71,11 +71,17 @@ func (m *Maker) baseOf(ctx context.Context, of uuid.UUID, at time.Time) (base, b
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return base{}, false, err
 	}
-	first, err := db.FirstHappened(ctx, of)
+	first, err := m.firstSince(ctx, of, time.Time{})
+	return base{at: first}, !first.IsZero(), err
+}
+
+// firstSince is when something happened first from an instant on; zero if nothing did.
+func (m *Maker) firstSince(ctx context.Context, of uuid.UUID, since time.Time) (time.Time, error) {
+	first, err := reportdb.New(m.DB).FirstHappened(ctx, reportdb.FirstHappenedParams{Licence: of, Since: since})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return base{}, false, nil
+		return time.Time{}, nil
 	}
-	return base{at: first}, err == nil, err
+	return first, err
 }
 
 // walk reads the evidence from a base until an instant, into a ledger that reports of spans. Each hears of each entry.
@@ -103,15 +109,19 @@ func (m *Maker) walk(ctx context.Context, of uuid.UUID, from base, until time.Ti
 
 func entryOf(r reportdb.EntriesBetweenRow) Entry {
 	e := Entry{At: r.Happened, Kind: r.Kind, Mode: r.Mode, Limit: r.SeatLimit}
-	for to, from := range map[*uuid.UUID]*uuid.UUID{&e.Seat: r.Seat, &e.Account: r.Account, &e.Actor: r.Actor} {
-		if from != nil {
-			*to = *from
-		}
-	}
+	e.Seat, e.Account, e.Actor = value(r.Seat), value(r.Account), value(r.Actor)
 	if r.Since != nil {
 		e.Since = *r.Since
 	}
 	return e
+}
+
+// value is Nil for none.
+func value(id *uuid.UUID) uuid.UUID {
+	if id == nil {
+		return uuid.Nil
+	}
+	return *id
 }
 
 func (m *Maker) gaps(ctx context.Context, of uuid.UUID, in Span) ([]Span, error) {
@@ -142,7 +152,7 @@ func (m *Maker) Hours(ctx context.Context, of uuid.UUID, hours []*Usage) error {
 	return err
 }
 
-// Statement gives the statement of a day, which is made if it is not there.
+// Statement gives the statement of a day, which is made if it is not there, after those of the days before it that are due.
 func (m *Maker) Statement(ctx context.Context, l licence.Licence, day civil.Date) (signed string, err error) {
 	db := reportdb.New(m.DB)
 	find := reportdb.GetStatementParams{Licence: l.ID, Day: day}
@@ -150,29 +160,67 @@ func (m *Maker) Statement(ctx context.Context, l licence.Licence, day civil.Date
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return signed, err
 	}
-	span := Span{day.In(l.Zone), day.AddDays(1).In(l.Zone)}
 	read, err := db.ReadUntil(ctx)
 	if err != nil {
 		return "", err
 	}
-	if read.Before(span.End.Add(late)) {
-		return "", failure.New(commonv1.Reason_REASON_SEAT_DAY_OPEN, "date", day.String())
+	if !isRead(l, day, read) {
+		return "", dayOpen(day)
 	}
-	from, known, err := m.baseOf(ctx, l.ID, span.Start)
+	from, known, err := m.catchUp(ctx, l, day, read)
 	if err != nil {
 		return "", err
 	}
-	if !known || !from.at.Before(span.End) {
+	if span := spanOf(l, day); !known || !from.at.Before(span.End) {
 		return "", failure.NotFound(statementName(licence.Name(l.Subscriber, l.ID), day))
 	}
-	if err := m.make(ctx, l, day, span, from); err != nil {
+	if err := m.make(ctx, l, day, from); err != nil {
 		return "", err
 	}
 	return db.GetStatement(ctx, find) // Another copy may have been first.
 }
 
+func dayOpen(day civil.Date) error {
+	return failure.New(commonv1.Reason_REASON_SEAT_DAY_OPEN, "date", day.String())
+}
+
+func spanOf(l licence.Licence, day civil.Date) Span {
+	return Span{day.In(l.Zone), day.AddDays(1).In(l.Zone)}
+}
+
+// isRead says whether the evidence was read until so late that nothing of a day can be missing.
+func isRead(l licence.Licence, day civil.Date, read time.Time) bool {
+	return !read.Before(spanOf(l, day).End.Add(late))
+}
+
+// catchUp makes the statements that are due of the days before one: of those on which something happened or seats were
+// used. It answers the base for that day. SEAT_DAY_OPEN when there are so many that others would wait: it goes on the
+// next time.
+func (m *Maker) catchUp(ctx context.Context, l licence.Licence, day civil.Date, read time.Time) (from base, known bool, err error) {
+	for range maxDays {
+		if from, known, err = m.baseOf(ctx, l.ID, day.In(l.Zone)); err != nil || !known {
+			return from, known, err
+		}
+		next := from.at
+		if len(from.held) == 0 {
+			if next, err = m.firstSince(ctx, l.ID, from.at); err != nil {
+				return from, known, err
+			}
+		}
+		due := civil.DateOf(next, l.Zone)
+		if next.IsZero() || !due.Before(day) || !isRead(l, due, read) {
+			return from, known, nil
+		}
+		if err := m.make(ctx, l, due, from); err != nil {
+			return from, known, err
+		}
+	}
+	return from, known, dayOpen(day)
+}
+
 // make writes down the statement of a day, unless there is one.
-func (m *Maker) make(ctx context.Context, l licence.Licence, day civil.Date, span Span, from base) error {
+func (m *Maker) make(ctx context.Context, l licence.Licence, day civil.Date, from base) error {
+	span := spanOf(l, day)
 	d := Document{
 		Version: documentVersion, Issuer: seattoken.Issuer, Use: documentUse, Licence: licence.Name(l.Subscriber, l.ID), Date: day,
 		Zone: l.Zone.String(), Taken: []Taken{}, Gaps: []GapRow{}, Created: m.Real.Now().UTC().Truncate(time.Millisecond),
@@ -253,17 +301,24 @@ func (m *Maker) Periodic() jobs.Periodic {
 
 // Run makes the statements that are due. A licence that fails keeps no other waiting.
 func (m *Maker) Run(ctx context.Context) error {
+	db := reportdb.New(m.DB)
+	read, err := db.ReadUntil(ctx)
+	if err != nil {
+		return err
+	}
 	var failed []error
 	for after := uuid.Nil; ; {
-		due, err := reportdb.New(m.DB).Unstated(ctx, reportdb.UnstatedParams{After: after, Until: m.Real.Now().Add(-late), Most: together})
+		due, err := db.Unstated(ctx, reportdb.UnstatedParams{After: after, Until: m.Real.Now().Add(-late), Most: together})
 		if err != nil {
 			return err
 		}
 		for _, d := range due {
 			after = d.Licence
-			if l, err := m.Licences.Get(ctx, m.DB, d.Subscriber, d.Licence); err != nil {
-				failed = append(failed, err)
-			} else if err := m.catchUp(ctx, l); err != nil {
+			l, err := m.Licences.Get(ctx, m.DB, d.Subscriber, d.Licence)
+			if err == nil {
+				_, _, err = m.catchUp(ctx, l, civil.DateOf(m.Real.Now(), l.Zone), read)
+			}
+			if failure.Reason(err) != commonv1.Reason_REASON_SEAT_DAY_OPEN {
 				failed = append(failed, err)
 			}
 		}
@@ -271,23 +326,4 @@ func (m *Maker) Run(ctx context.Context) error {
 			return errors.Join(failed...)
 		}
 	}
-}
-
-// catchUp makes the statements of the days since the last one.
-func (m *Maker) catchUp(ctx context.Context, l licence.Licence) error {
-	today := civil.DateOf(m.Real.Now(), l.Zone)
-	from, known, err := m.baseOf(ctx, l.ID, today.In(l.Zone))
-	if err != nil || !known {
-		return err
-	}
-	day := civil.DateOf(from.at, l.Zone)
-	for n := 0; n < maxDays && day.Before(today); n, day = n+1, day.AddDays(1) {
-		if _, err := m.Statement(ctx, l, day); err != nil {
-			if failure.Reason(err) == commonv1.Reason_REASON_SEAT_DAY_OPEN {
-				return nil
-			}
-			return err
-		}
-	}
-	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/lestrrat-go/jwx/v3/jwa"
 	"github.com/lestrrat-go/jwx/v3/jwk"
@@ -197,6 +198,21 @@ func TestStatementsAreMadeByThemselvesForEveryDaySinceTheLast(t *testing.T) {
 	require.EqualValues(t, 24*3600, o.statement(2).Day.UsedSeconds)
 }
 
+func TestWhoAsksForALateDayLeavesNoEarlierOneOut(t *testing.T) {
+	o := setup(t)
+	o.worked(9, 9, 17, 1, "pool")
+	o.worked(4, 9, 17, 1, "pool")
+	o.worked(2, 9, 17, 1, "pool")
+	o.read(time.Now())
+	require.EqualValues(t, 1, o.statement(2).Day.Peak)
+	rows, err := o.db.Query(t.Context(), `SELECT day FROM seat_statement ORDER BY day`)
+	require.NoError(t, err)
+	days, err := pgx.CollectRows(rows, pgx.RowTo[civil.Date])
+	require.NoError(t, err)
+	require.Equal(t, []civil.Date{o.day(9), o.day(4), o.day(2)}, days, "nothing is stated of days on which nothing happened")
+	require.Zero(t, o.statement(3).Day.Peak, "unless somebody asks")
+}
+
 func TestWhoWasThrownOutAndWhyIsInTheStatement(t *testing.T) {
 	o := setup(t)
 	held, boss := id.New(), id.New()
@@ -254,6 +270,8 @@ func TestSeatsBeyondTheLimitAreThoseThatWereClaimed(t *testing.T) {
 	beyond(2, 11, 13)
 	beyond(3, 13, 0)
 	beyond(4, 0, 0) // It was about to be claimed.
+	found := beyond(5, 0, 0)
+	o.writes(Entry{At: o.at(2, 11), Kind: "claimed", Seat: found, Account: seat(5), Mode: "pool", Limit: 10}) // It found room.
 	rows, err := s.overdraft(t.Context(), o.licence.ID, "2026-10", after{}, 10)
 	require.NoError(t, err)
 	require.Len(t, rows, 3)
@@ -284,7 +302,7 @@ func TestAdviceIsSaidInTheCallersLanguage(t *testing.T) {
 	require.Equal(t, "Peak 7 of 10, refused 0. As many as are needed.", texts.Say(a, 10, "en"))
 	require.Equal(t, "Vienlaikus ne vairāk kā 7 no 10, atteikumi: 0. Vietu ir tik, cik vajag.", texts.Say(a, 10, "lv"))
 	require.Equal(t, texts.Say(a, 10, "en"), texts.Say(a, 10, "sv"))
-	for lang, sentences := range texts {
+	for lang, sentences := range texts.sentences {
 		require.Len(t, sentences, 5, lang)
 	}
 }

@@ -62,6 +62,10 @@ func (s *Server) ListSeatUsage(ctx context.Context, req *licensingv1.ListSeatUsa
 	}
 	from, until := req.GetStartTime().AsTime().Truncate(time.Hour), req.GetEndTime().AsTime()
 	switch {
+	case !req.GetStartTime().IsValid():
+		return nil, failure.Invalid("start_time", "is no instant")
+	case !req.GetEndTime().IsValid():
+		return nil, failure.Invalid("end_time", "is no instant")
 	case !from.Before(until):
 		return nil, failure.Invalid("end_time", "is not after start_time")
 	case until.Sub(from) > longest:

@@ -2,9 +2,6 @@ package seatreport
 
 import (
 	"embed"
-	"encoding/json"
-	"fmt"
-	"path"
 	"strings"
 
 	"kontor.internal/libs/locale"
@@ -15,31 +12,12 @@ import (
 var textFiles embed.FS
 
 // Texts say advice in people's languages.
-type Texts map[locale.Language]map[string]string
+type Texts struct{ sentences locale.Sentences }
 
 // LoadTexts reads the sentences that are built in.
 func LoadTexts() (Texts, error) {
-	files, err := textFiles.ReadDir("texts")
-	if err != nil {
-		return nil, err
-	}
-	texts := Texts{}
-	for _, file := range files {
-		content, err := textFiles.ReadFile(path.Join("texts", file.Name()))
-		if err != nil {
-			return nil, err
-		}
-		lang, ok := locale.Parse(strings.TrimSuffix(file.Name(), ".json"))
-		if !ok {
-			return nil, fmt.Errorf("seatreport: %s is no language of Kontor's", file.Name())
-		}
-		sentences := map[string]string{}
-		if err := json.Unmarshal(content, &sentences); err != nil {
-			return nil, fmt.Errorf("seatreport: %s: %w", file.Name(), err)
-		}
-		texts[lang] = sentences
-	}
-	return texts, nil
+	sentences, err := locale.ReadSentences(textFiles, "texts")
+	return Texts{sentences}, err
 }
 
 // keys are the sentences for each advice.
@@ -50,12 +28,9 @@ var keys = map[licensingv1.SeatAdviceCode]string{
 
 // Say puts an advice into the language that serves a caller's wish best; English where there are no texts in it.
 func (t Texts) Say(a Advice, limit int32, wish string) string {
-	lang := locale.Match(wish)
-	if t[lang] == nil {
-		lang = locale.English
-	}
+	lang, sentences := t.sentences.For(wish)
 	number := func(n int32) string { return lang.Integer(int64(n)) }
-	text := t[lang]["facts"] + " " + t[lang][keys[a.Code]]
+	text := sentences["facts"] + " " + sentences[keys[a.Code]]
 	return strings.NewReplacer("{peak}", number(a.Peak), "{limit}", number(limit), "{refusals}", number(a.Refusals),
 		"{seats}", number(a.Seats)).Replace(text)
 }

@@ -106,17 +106,21 @@ local function look(keys, args)
   return call(begin(keys), looks[name], name, args)
 end
 
-redis.register_function('kontor_seats_3_change', change)
-redis.register_function{function_name = 'kontor_seats_3_look', callback = look, flags = {'no-writes'}}
-
 -- same: whether this is the server run that a partition was marked on, and nothing was lost since. 'same' or 'other'.
-local function same(keys) return redis.call('GET', keys[1]) == server() and 'same' or 'other' end
+local function same(keys) return {redis.call('GET', keys[1]) == server() and 'same' or 'other'} end
 
--- mark: marks a partition. A flush, a restart and a fail-over are seen by it.
-local function mark(keys)
-  redis.call('SET', keys[1], server())
-  return 'same'
+-- mark: 'begin' before the partition's pools are opened, 'end' after it: what is lost in between takes the mark along.
+local function mark(keys, args)
+  local begun = 'begun ' .. server()
+  if args[1] == 'begin' then
+    redis.call('SET', keys[1], begun)
+  elseif redis.call('GET', keys[1]) == begun then
+    redis.call('SET', keys[1], server())
+  end
+  return {'marked'}
 end
 
+redis.register_function('kontor_seats_3_change', change)
 redis.register_function('kontor_seats_3_mark', mark)
+redis.register_function{function_name = 'kontor_seats_3_look', callback = look, flags = {'no-writes'}}
 redis.register_function{function_name = 'kontor_seats_3_same', callback = same, flags = {'no-writes'}}

@@ -4,7 +4,7 @@ WHERE licence = @licence AND happened < @until AND (happened, entry) > (@after, 
 ORDER BY happened, entry LIMIT @most;
 
 -- name: FirstHappened :one
-SELECT happened FROM seat_event WHERE licence = @licence ORDER BY happened LIMIT 1;
+SELECT happened FROM seat_event WHERE licence = @licence AND happened >= @since ORDER BY happened LIMIT 1;
 
 -- name: GapsBetween :many
 SELECT since::timestamptz AS since, happened FROM seat_event

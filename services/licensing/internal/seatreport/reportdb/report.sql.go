@@ -146,11 +146,16 @@ func (q *Queries) EntriesBetween(ctx context.Context, arg EntriesBetweenParams) 
 }
 
 const firstHappened = `-- name: FirstHappened :one
-SELECT happened FROM seat_event WHERE licence = $1 ORDER BY happened LIMIT 1
+SELECT happened FROM seat_event WHERE licence = $1 AND happened >= $2 ORDER BY happened LIMIT 1
 `
 
-func (q *Queries) FirstHappened(ctx context.Context, licence uuid.UUID) (time.Time, error) {
-	row := q.db.QueryRow(ctx, firstHappened, licence)
+type FirstHappenedParams struct {
+	Licence uuid.UUID
+	Since   time.Time
+}
+
+func (q *Queries) FirstHappened(ctx context.Context, arg FirstHappenedParams) (time.Time, error) {
+	row := q.db.QueryRow(ctx, firstHappened, arg.Licence, arg.Since)
 	var happened time.Time
 	err := row.Scan(&happened)
 	return happened, err
