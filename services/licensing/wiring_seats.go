@@ -45,7 +45,7 @@ func serveSeats(s *service.Service, cfg Config, p parts) (*seat.Server, error) {
 	licensingv1.RegisterSeatServiceServer(s.GRPC(), server)
 	licensingv1.RegisterTravelSeatServiceServer(s.GRPC(), &seat.TravelServer{Server: server})
 	licensingv1.RegisterGuestSeatServiceServer(s.GRPC(), &seat.GuestServer{Server: server})
-	sweeper := &seat.Sweeper{Pools: pools, Real: real, Log: s.Log}
+	sweeper := &seat.Sweeper{Pools: pools, Log: s.Log}
 	reports := seatreport.NewServer(seatreport.Deps{Maker: p.statements, Texts: p.advice, Pages: s.Pages, Clock: p.clock})
 	licensingv1.RegisterSeatReportServiceServer(s.GRPC(), reports)
 	s.Go("seat news", hub.Run)

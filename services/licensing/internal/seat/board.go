@@ -95,7 +95,11 @@ func (p *Pools) known(ctx context.Context, seats []uuid.UUID, states []State) er
 	if len(ask) == 0 {
 		return nil
 	}
-	ended, err := seatdb.New(p.deps.DB).EndedSeats(ctx, seatdb.EndedSeatsParams{Seats: ask, Now: p.deps.Real.Now()})
+	at, err := p.now(ctx)
+	if err != nil {
+		return err
+	}
+	ended, err := seatdb.New(p.deps.DB).EndedSeats(ctx, seatdb.EndedSeatsParams{Seats: ask, Now: at})
 	if err != nil {
 		return translate(err)
 	}

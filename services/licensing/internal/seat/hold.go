@@ -129,7 +129,10 @@ func (p *Pools) Release(ctx context.Context, of Pool, held Seat, by By) error {
 // Take takes a seat away from its holder after a time of grace, and answers when. What is to happen is in the database
 // first: its holder can't bring it back, whatever Redis loses. Repeating it changes nothing.
 func (p *Pools) Take(ctx context.Context, of Pool, seat uuid.UUID, grace time.Duration, reason string, by By) (time.Time, error) {
-	at := p.deps.Real.Now()
+	at, err := p.now(ctx)
+	if err != nil {
+		return at, err
+	}
 	if over, err := p.resting(ctx, of); over || err != nil {
 		return at, err
 	}
@@ -150,7 +153,21 @@ func (p *Pools) Take(ctx context.Context, of Pool, seat uuid.UUID, grace time.Du
 		return at.Add(grace), err
 	}
 	var r reader
-	return r.instant(a.text(1)), r.err
+	due := r.instant(a.text(1))
+	if r.err != nil {
+		return at.Add(grace), r.err
+	}
+	// What its holder is told holds after a loss as well.
+	return due, translate(seatdb.New(p.deps.DB).SetForceDue(ctx, seatdb.SetForceDueParams{Seat: seat, Due: due}))
+}
+
+// now is the store's time, which leases and the evidence follow.
+func (p *Pools) now(ctx context.Context) (time.Time, error) {
+	at, err := p.deps.Redis.Time(ctx).Result()
+	if err != nil {
+		return time.Time{}, unavailable(err)
+	}
+	return at, nil
 }
 
 // resting says that surely nobody holds a seat. It asks Redis first.

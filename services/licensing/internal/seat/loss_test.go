@@ -161,7 +161,7 @@ func TestALossThatNobodyNoticesIsDeclaredAndEndsTheSeats(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { _ = b.diary.Run(ctx) })
-	sweeper := &Sweeper{Pools: b.Pools, Real: clock.System{}, Log: b.diary.deps.Log}
+	sweeper := &Sweeper{Pools: b.Pools, Log: b.diary.deps.Log}
 	running.Go(func() { _ = sweeper.Run(ctx) })
 	defer running.Wait()
 	defer stop()

@@ -197,7 +197,7 @@ func TestRedisLostUnderLoadGivesNobodyTwoAndThrowsNobodyOut(t *testing.T) {
 		working sync.WaitGroup
 	)
 	working.Go(func() { _ = b.diary.Run(ctx) })
-	sweeper := &Sweeper{Pools: b.Pools, Real: b.diary.deps.Clock, Log: b.diary.deps.Log}
+	sweeper := &Sweeper{Pools: b.Pools, Log: b.diary.deps.Log}
 	working.Go(func() { _ = sweeper.Run(ctx) })
 	for n := range limit {
 		working.Go(func() { holders.work(ctx, b, copies[n%2], n, l) })

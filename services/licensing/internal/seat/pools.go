@@ -189,9 +189,9 @@ func (p *Pools) lastRead(ctx context.Context, db *seatdb.Queries, of uuid.UUID) 
 // noteGap writes down that what happened to a pool's seats since the log was read last may be missing.
 func (p *Pools) noteGap(ctx context.Context, db *seatdb.Queries, of Pool, recovery int64) error {
 	partition := int16(partitionOf(of.Licence))
-	at, err := p.deps.Redis.Time(ctx).Result() // As all evidence is dated.
+	at, err := p.now(ctx)
 	if err != nil {
-		return unavailable(err)
+		return err
 	}
 	since, err := db.PositionSeen(ctx, partition)
 	if errors.Is(err, pgx.ErrNoRows) || err == nil && since.After(at) {

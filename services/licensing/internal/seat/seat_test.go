@@ -379,7 +379,7 @@ func TestALongerLeaseIsWrittenDownBeforeItIsGiven(t *testing.T) {
 func TestTheSweeperEndsALeaseWithinHalfASecond(t *testing.T) {
 	b := setup(t)
 	ctx, stop := context.WithCancel(t.Context())
-	sweeper := &Sweeper{Pools: b.Pools, Real: clock.System{}, Log: slog.New(slog.DiscardHandler)}
+	sweeper := &Sweeper{Pools: b.Pools, Log: slog.New(slog.DiscardHandler)}
 	var running sync.WaitGroup
 	running.Go(func() { _ = sweeper.Run(ctx) })
 	running.Go(func() { _ = b.diary.Run(ctx) })

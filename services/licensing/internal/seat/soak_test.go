@@ -129,7 +129,8 @@ func (h *holder) claim(ctx context.Context, pools *Pools) {
 	if s.Generation == 0 || s.Slot < 1 {
 		h.complain("a seat without a slot: " + s.ID.String())
 	}
-	if s.ID == h.doomed {
+	if s.ID == h.doomed { // Nobody may count on it.
+		_ = pools.Release(ctx, h.of, s, By{})
 		return
 	}
 	h.seat, h.held = s, &validity{seat: s.ID, company: s.Company, from: s.Renewed, till: s.Ends}

@@ -8,8 +8,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
-
-	"kontor.internal/libs/clock"
 )
 
 const (
@@ -23,7 +21,6 @@ const (
 // is in. Every copy of the service runs one; doing it twice changes nothing.
 type Sweeper struct {
 	Pools *Pools
-	Real  clock.Clock
 	Log   *slog.Logger
 }
 
@@ -59,7 +56,11 @@ func (w *Sweeper) sweep(ctx context.Context) error {
 
 // due are the pools that have something to look at.
 func (w *Sweeper) due(ctx context.Context) ([]uuid.UUID, error) {
-	until := strconv.FormatInt(w.Real.Now().UnixMilli(), 10)
+	now, err := w.Pools.now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	until := strconv.FormatInt(now.UnixMilli(), 10)
 	results, err := w.Pools.deps.Redis.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for partition := range partitions {
 			p.ZRangeByScore(ctx, dueKey(partition), &redis.ZRangeBy{Min: "-inf", Max: until, Count: atOnce})

@@ -61,9 +61,9 @@ func (p *Pools) SendOut(ctx context.Context, of Pool, id uuid.UUID, r Request, l
 		return Traveller{}, err
 	}
 	now := p.deps.Real.Now().Truncate(time.Millisecond)
-	store, err := p.deps.Redis.Time(ctx).Result()
+	store, err := p.now(ctx)
 	if err != nil {
-		return Traveller{}, unavailable(err)
+		return Traveller{}, err
 	}
 	r.Mode, r.id, r.Cap = Travel, id, store.Add(settling)
 	held, err := p.Claim(ctx, of, r, l)

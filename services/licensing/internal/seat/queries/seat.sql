@@ -80,6 +80,9 @@ SELECT f.seat FROM seat_force AS f WHERE f.seat = ANY(@seats::uuid[]) AND f.due 
 INSERT INTO seat_force (seat, licence, actor, due, reason, created) VALUES (@seat, @licence, @actor, @due, @reason, @created)
 ON CONFLICT (seat) DO UPDATE SET due = LEAST(seat_force.due, excluded.due);
 
+-- name: SetForceDue :exec
+UPDATE seat_force SET due = @due WHERE seat = @seat;
+
 -- name: ForcesOf :many
 SELECT seat, due FROM seat_force WHERE seat = ANY(@seats::uuid[]);
 

@@ -755,6 +755,20 @@ func (q *Queries) ReturnTravelSeat(ctx context.Context, arg ReturnTravelSeatPara
 	return err
 }
 
+const setForceDue = `-- name: SetForceDue :exec
+UPDATE seat_force SET due = $1 WHERE seat = $2
+`
+
+type SetForceDueParams struct {
+	Due  time.Time
+	Seat uuid.UUID
+}
+
+func (q *Queries) SetForceDue(ctx context.Context, arg SetForceDueParams) error {
+	_, err := q.db.Exec(ctx, setForceDue, arg.Due, arg.Seat)
+	return err
+}
+
 const setPosition = `-- name: SetPosition :exec
 UPDATE seat_position SET entry = $1 WHERE partition = $2
 `
