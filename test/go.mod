@@ -165,6 +165,7 @@ require (
 	kontor.internal/services/backup v0.0.0
 	kontor.internal/services/licensing v0.0.0
 	kontor.internal/services/notification v0.0.0
+	kontor.internal/snapshot v0.0.0 // indirect
 )
 
 replace (
@@ -181,3 +182,5 @@ replace (
 	kontor.internal/services/notification => ../services/notification
 	kontor.internal/services/tenancy => ../services/tenancy
 )
+
+replace kontor.internal/snapshot => ../snapshot

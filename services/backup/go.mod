@@ -131,9 +131,12 @@ require (
 	google.golang.org/api v0.297.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20261012220534-4341edf3f941 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20261005182115-fad411399dd8 // indirect
+	kontor.internal/snapshot v0.0.0
 )
 
 replace (
 	kontor.internal/libs => ../../libs
 	kontor.internal/proto/gen/go => ../../proto/gen/go
 )
+
+replace kontor.internal/snapshot => ../../snapshot

@@ -17,7 +17,7 @@ import (
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/backup/internal/names"
-	"kontor.internal/services/backup/internal/pgtool"
+	"kontor.internal/snapshot/pgtool"
 )
 
 const (
@@ -86,7 +86,7 @@ func (e *Engine) openSide(ctx context.Context, of names.Company, target string) 
 		return nil, err
 	}
 	s := &side{giveBack: func() { e.closeDump(ctx, of, opened.GetLogin()) }}
-	if s.conn, err = pgtool.Connect(ctx, opened.GetLogin()); err != nil {
+	if s.conn, err = pgtool.Connect(ctx, loginOf(opened.GetLogin())); err != nil {
 		s.giveBack()
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/backup/internal/archive"
 	"kontor.internal/services/backup/internal/names"
-	"kontor.internal/services/backup/internal/pgtool"
+	"kontor.internal/snapshot/pgtool"
 	"kontor.internal/services/backup/internal/snapshot/snapshotdb"
 )
 
@@ -131,6 +131,11 @@ func (e *Engine) closeDump(ctx context.Context, of names.Company, login *tenancy
 	}
 }
 
+// loginOf is what tenancy lent.
+func loginOf(l *tenancyv1.DatabaseLogin) *pgtool.Login {
+	return &pgtool.Login{Host: l.GetHost(), Port: int(l.GetPort()), Database: l.GetDatabase(), User: l.GetUser(), Password: l.GetPassword(), CA: l.GetCaPem()}
+}
+
 // dump writes the encrypted archive, durable when it returns.
 func (e *Engine) dump(ctx context.Context, a attempt) (m made, err error) {
 	key, err := e.Keys.GetOrMake(ctx, a.region, a.of.ID)
@@ -145,7 +150,7 @@ func (e *Engine) dump(ctx context.Context, a attempt) (m made, err error) {
 	if m.areas, err = areasJSON(opened.GetDataAreas()); err != nil {
 		return m, err
 	}
-	if err := pgtool.Reach(ctx, opened.GetLogin()); err != nil {
+	if err := pgtool.Reach(ctx, loginOf(opened.GetLogin())); err != nil {
 		return m, err
 	}
 	writing, abort := context.WithCancel(ctx) // A writer whose context ended stores nothing.
@@ -174,7 +179,7 @@ func (e *Engine) encrypt(ctx context.Context, a attempt, key []byte, login *tena
 		return err
 	}
 	var failed *pgtool.Error
-	if err := e.Tools.Dump(ctx, login, &reporting{to: w, say: func(n int64) { a.progress(ctx, n) }}); errors.As(err, &failed) {
+	if err := e.Tools.Dump(ctx, loginOf(login), &reporting{to: w, say: func(n int64) { a.progress(ctx, n) }}); errors.As(err, &failed) {
 		return failure.New(commonv1.Reason_REASON_SNAPSHOT_NOT_MADE, "detail", failed.Program).Wrap(err)
 	} else if err != nil {
 		return err

@@ -19,7 +19,7 @@ import (
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/backup/internal/names"
-	"kontor.internal/services/backup/internal/pgtool"
+	"kontor.internal/snapshot/pgtool"
 	"kontor.internal/services/backup/internal/snapshot/snapshotdb"
 )
 
@@ -169,11 +169,11 @@ func (e *Engine) fill(ctx context.Context, r *restoring, login *tenancyv1.Databa
 		return e.noteDamage(ctx, r, err)
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
-	if err := pgtool.Reach(ctx, login); err != nil {
+	if err := pgtool.Reach(ctx, loginOf(login)); err != nil {
 		return err
 	}
 	say := &reporting{to: io.Discard, say: func(n int64) { r.progress(ctx, n, r.from.SizeBytes, "fill", "Filling the database") }}
-	err = e.Tools.Restore(ctx, login, io.TeeReader(from, say))
+	err = e.Tools.Restore(ctx, loginOf(login), io.TeeReader(from, say))
 	var failed *pgtool.Error
 	switch {
 	case errors.As(err, &failed):

@@ -32,7 +32,7 @@ import (
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/backup/internal/keys"
 	"kontor.internal/services/backup/internal/names"
-	"kontor.internal/services/backup/internal/pgtool"
+	"kontor.internal/snapshot/pgtool"
 	"kontor.internal/services/backup/internal/schedule"
 	"kontor.internal/services/backup/internal/snapshot/snapshotdb"
 )

@@ -17,7 +17,7 @@ import (
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	"kontor.internal/services/backup/internal/archive"
 	"kontor.internal/services/backup/internal/keys"
-	"kontor.internal/services/backup/internal/pgtool"
+	"kontor.internal/snapshot/pgtool"
 	"kontor.internal/services/backup/internal/snapshot/snapshotdb"
 )
 

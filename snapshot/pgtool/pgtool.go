@@ -1,7 +1,8 @@
-// Package pgtool runs PostgreSQL's own pg_dump and pg_restore.
+// Package pgtool reaches company databases: by connection, and by PostgreSQL's own pg_dump and pg_restore.
 package pgtool
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -16,14 +17,31 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"kontor.internal/libs/failure"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
-	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 )
+
+// readAhead is how much is read from a connection at once.
+const readAhead = 256 << 10
 
 // patience bounds connecting, and waiting for a lock that somebody holds on a table.
 const patience = 15 * time.Second
+
+// Login opens one database.
+type Login struct {
+	// Host is a name or an address; or the folder of a socket on this machine.
+	Host string
+	Port int
+	// Database, User and Password as PostgreSQL knows them.
+	Database, User, Password string
+	// CA is the PEM of who vouches for the server. Without one the server must be on this machine.
+	CA string
+}
+
+// local says that the server is reached without leaving this machine, by a socket in a folder.
+func (l *Login) local() bool { return filepath.IsAbs(l.Host) }
 
 // Tools are the programs.
 type Tools struct{ dir string }
@@ -69,7 +87,7 @@ func has(folder, program string) bool {
 
 // Dump writes a whole database as a custom-format archive. Large objects stay out: kits have none, and whoever has a login
 // of the company could leave one that nobody else may read.
-func (t Tools) Dump(ctx context.Context, login *tenancyv1.DatabaseLogin, to io.Writer) error {
+func (t Tools) Dump(ctx context.Context, login *Login, to io.Writer) error {
 	return t.run(ctx, login, command{
 		program: "pg_dump", out: to,
 		args: []string{"--format=custom", "--no-blobs", "--no-password", "--lock-wait-timeout=" + strconv.Itoa(int(patience.Milliseconds()))},
@@ -77,10 +95,42 @@ func (t Tools) Dump(ctx context.Context, login *tenancyv1.DatabaseLogin, to io.W
 }
 
 // Restore fills an empty database from a custom-format archive; its objects become the login's.
-func (t Tools) Restore(ctx context.Context, login *tenancyv1.DatabaseLogin, from io.Reader) error {
+func (t Tools) Restore(ctx context.Context, login *Login, from io.Reader) error {
 	return t.run(ctx, login, command{
 		program: "pg_restore", in: from,
-		args: []string{"--no-password", "--no-owner", "--no-privileges", "--exit-on-error", "--dbname=" + login.GetDatabase()},
+		args: []string{"--no-password", "--no-owner", "--no-privileges", "--exit-on-error", "--dbname=" + login.Database},
+	})
+}
+
+// Schema writes a database's definitions without its data as a custom-format archive, as of an exported snapshot. Who owns
+// what and who may do what is not in it: that is given where it is restored.
+func (t Tools) Schema(ctx context.Context, login *Login, snapshot string, to io.Writer) error {
+	return t.run(ctx, login, command{
+		program: "pg_dump", out: to,
+		args: []string{
+			"--format=custom", "--schema-only", "--no-owner", "--no-privileges", "--no-tablespaces", "--no-publications", "--no-subscriptions",
+			"--no-security-labels", "--no-password", "--snapshot=" + snapshot, "--lock-wait-timeout=" + strconv.Itoa(int(patience.Milliseconds())),
+		},
+	})
+}
+
+// Section is a part of an archive: what comes before the rows, or what comes after them.
+type Section string
+
+// The sections of an archive without data.
+const (
+	PreData  Section = "pre-data"
+	PostData Section = "post-data"
+)
+
+// RestoreSection carries out a section of an archive file, by so many connections at once. What it makes becomes the login's.
+func (t Tools) RestoreSection(ctx context.Context, login *Login, file string, section Section, connections int) error {
+	return t.run(ctx, login, command{
+		program: "pg_restore",
+		args: []string{
+			"--no-password", "--no-owner", "--no-privileges", "--no-tablespaces", "--exit-on-error", "--section=" + string(section),
+			"--jobs=" + strconv.Itoa(connections), "--dbname=" + login.Database, file,
+		},
 	})
 }
 
@@ -112,7 +162,7 @@ func (e *Error) Error() string { return e.Program + ": " + e.Words }
 func (e *Error) Unwrap() error { return e.cause }
 
 // run gives the program its login by environment and files that only this user reads: arguments are seen by everyone.
-func (t Tools) run(ctx context.Context, login *tenancyv1.DatabaseLogin, c command) (err error) {
+func (t Tools) run(ctx context.Context, login *Login, c command) (err error) {
 	dir, err := os.MkdirTemp("", "kontor-backup-")
 	if err != nil {
 		return fmt.Errorf("pgtool: %w", err)
@@ -141,39 +191,63 @@ func (t Tools) run(ctx context.Context, login *tenancyv1.DatabaseLogin, c comman
 	return nil
 }
 
-func environment(dir string, login *tenancyv1.DatabaseLogin) ([]string, error) {
+func environment(dir string, login *Login) ([]string, error) {
 	env := []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C.UTF-8", "TMPDIR=" + dir, "HOME=" + dir}
 	if login == nil {
 		return env, nil
 	}
-	ca := filepath.Join(dir, "ca.pem")
-	if err := os.WriteFile(ca, []byte(login.GetCaPem()), 0o600); err != nil {
-		return nil, fmt.Errorf("pgtool: %w", err)
+	ssl, err := login.ssl(dir)
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range ssl {
+		env = append(env, "PG"+strings.ToUpper(name)+"="+value)
 	}
 	return append(env,
-		"PGHOST="+login.GetHost(), "PGPORT="+strconv.Itoa(int(login.GetPort())), "PGDATABASE="+login.GetDatabase(),
-		"PGUSER="+login.GetUser(), "PGPASSWORD="+login.GetPassword(), "PGSSLMODE=verify-full", "PGSSLROOTCERT="+ca,
+		"PGHOST="+login.Host, "PGPORT="+strconv.Itoa(login.Port), "PGDATABASE="+login.Database,
+		"PGUSER="+login.User, "PGPASSWORD="+login.Password,
 		"PGCONNECT_TIMEOUT="+strconv.Itoa(int(patience.Seconds())), "PGAPPNAME=kontor-backup",
 	), nil
 }
 
+// ssl says how the server is verified: by the login's CA, by the machine's, or not at all over a socket in a folder.
+func (l *Login) ssl(dir string) (map[string]string, error) {
+	if l.local() {
+		return map[string]string{"sslmode": "disable"}, nil
+	}
+	if l.CA == "" {
+		return nil, errors.New("pgtool: a server on another machine needs a CA to be verified by")
+	}
+	ca := filepath.Join(dir, "ca.pem")
+	if err := os.WriteFile(ca, []byte(l.CA), 0o600); err != nil {
+		return nil, fmt.Errorf("pgtool: %w", err)
+	}
+	return map[string]string{"sslmode": "verify-full", "sslrootcert": ca}, nil
+}
+
 // Connect opens a connection as a login, its server verified.
-func Connect(ctx context.Context, login *tenancyv1.DatabaseLogin) (_ *pgx.Conn, err error) {
+func Connect(ctx context.Context, login *Login) (_ *pgx.Conn, err error) {
 	dir, err := os.MkdirTemp("", "kontor-backup-")
 	if err != nil {
 		return nil, fmt.Errorf("pgtool: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	ca := filepath.Join(dir, "ca.pem")
-	if err := os.WriteFile(ca, []byte(login.GetCaPem()), 0o600); err != nil {
-		return nil, fmt.Errorf("pgtool: %w", err)
+	ssl, err := login.ssl(dir)
+	if err != nil {
+		return nil, err
 	}
-	cfg, err := pgx.ParseConfig(fmt.Sprintf("host='%s' port=%d sslmode=verify-full sslrootcert='%s' application_name=kontor-backup",
-		login.GetHost(), login.GetPort(), ca))
+	words := fmt.Sprintf("host='%s' port=%d application_name=kontor-backup", login.Host, login.Port)
+	for name, value := range ssl {
+		words += fmt.Sprintf(" %s='%s'", name, value)
+	}
+	cfg, err := pgx.ParseConfig(words)
 	if err != nil {
 		return nil, fmt.Errorf("pgtool: the login can't be used: %w", err)
 	}
-	cfg.Database, cfg.User, cfg.Password, cfg.ConnectTimeout = login.GetDatabase(), login.GetUser(), login.GetPassword(), patience
+	cfg.Database, cfg.User, cfg.Password, cfg.ConnectTimeout = login.Database, login.User, login.Password, patience
+	cfg.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend { // Rows come by the hundred thousand: read many at once.
+		return pgproto3.NewFrontend(bufio.NewReaderSize(r, readAhead), w)
+	}
 	conn, err := pgx.ConnectConfig(ctx, cfg)
 	switch {
 	case ctx.Err() != nil:
@@ -185,7 +259,7 @@ func Connect(ctx context.Context, login *tenancyv1.DatabaseLogin) (_ *pgx.Conn, 
 }
 
 // Reach says whether a login works now.
-func Reach(ctx context.Context, login *tenancyv1.DatabaseLogin) error {
+func Reach(ctx context.Context, login *Login) error {
 	conn, err := Connect(ctx, login)
 	if err != nil {
 		return err

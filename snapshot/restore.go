@@ -1,0 +1,371 @@
+package snapshot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	snapshotv1 "kontor.internal/proto/gen/go/kontor/snapshot/v1"
+	"kontor.internal/snapshot/pgtool"
+)
+
+// RestoreOrder says what to restore, and where to.
+type RestoreOrder struct {
+	// Tools are pg_dump and pg_restore.
+	Tools pgtool.Tools
+	// Login opens an empty database, in which it may create. What is restored becomes its own.
+	Login *pgtool.Login
+	// Ref names the snapshot.
+	Ref Ref
+	// Head that its manifest must have; nil when it is not known.
+	Head *Head
+	// Connections that fill tables and build indexes at once; 0 means 3.
+	Connections int
+	// Progress hears how many bytes of rows are restored, from many goroutines; it may be nil.
+	Progress func(done, all int64)
+}
+
+// Restored is what became of a restore.
+type Restored struct {
+	// Rows and Bytes of the tables' lines.
+	Rows, Bytes int64
+}
+
+// restorer is a restore being carried out.
+type restorer struct {
+	RestoreOrder
+	reader   *reader
+	manifest *snapshotv1.Manifest
+	done     atomic.Int64
+	all      int64
+}
+
+// Restore fills an empty database from a snapshot: definitions, rows, sequences, large objects, then indexes, constraints and
+// views. Every byte is checked on its way. When it fails, the database is to be dropped.
+func Restore(ctx context.Context, repo Repository, o RestoreOrder) (*Restored, error) {
+	if o.Connections == 0 {
+		o.Connections = connections
+	}
+	r := &restorer{RestoreOrder: o}
+	var err error
+	if r.reader, err = repo.reader(); err != nil {
+		return nil, err
+	}
+	if r.manifest, _, err = r.reader.readManifest(ctx, o.Ref, o.Head); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "kontor-restore-")
+	if err != nil {
+		return nil, fmt.Errorf("snapshot: %w", err)
+	}
+	err = r.restore(ctx, filepath.Join(dir, "schema"))
+	if err = errors.Join(err, os.RemoveAll(dir)); err != nil {
+		return nil, err
+	}
+	made := &Restored{}
+	for _, t := range r.manifest.GetTables() {
+		made.Rows += int64(t.GetRows())
+		made.Bytes += int64(t.GetBytes())
+	}
+	return made, nil
+}
+
+// reader opens the repository for reading.
+func (r Repository) reader() (*reader, error) {
+	if err := r.Keys.check(); err != nil {
+		return nil, err
+	}
+	naming, err := r.Keys.naming()
+	if err != nil {
+		return nil, err
+	}
+	return newReader(r.inner(), r.Keys, naming), nil
+}
+
+func (r *restorer) restore(ctx context.Context, schema string) error {
+	if err := r.writeSchema(ctx, schema); err != nil {
+		return err
+	}
+	if err := r.Tools.RestoreSection(ctx, r.Login, schema, pgtool.PreData, 1); err != nil {
+		return err
+	}
+	if err := r.fill(ctx); err != nil {
+		return err
+	}
+	conn, err := connect(ctx, r.Login)
+	if err != nil {
+		return err
+	}
+	err = r.setSequences(ctx, conn)
+	if err = errors.Join(err, conn.Close(ctx)); err != nil {
+		return err
+	}
+	if err := r.Tools.RestoreSection(ctx, r.Login, schema, pgtool.PostData, r.Connections); err != nil {
+		return err
+	}
+	return r.refreshViews(ctx)
+}
+
+// writeSchema puts the definitions' archive in a file.
+func (r *restorer) writeSchema(ctx context.Context, path string) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	for _, p := range r.manifest.GetSchema() {
+		content, err := r.reader.piece(ctx, p)
+		if err == nil {
+			_, err = file.Write(content)
+		}
+		if err != nil {
+			return errors.Join(err, file.Close())
+		}
+	}
+	return file.Close()
+}
+
+// fill restores all rows, the largest parts first, over some connections at once.
+func (r *restorer) fill(ctx context.Context) error {
+	type job struct {
+		table *snapshotv1.Table
+		part  *snapshotv1.Part
+	}
+	var jobs []job
+	for _, t := range r.manifest.GetTables() {
+		for _, p := range t.GetParts() {
+			jobs = append(jobs, job{t, p})
+			r.all += int64(p.GetBytes())
+		}
+	}
+	slices.SortStableFunc(jobs, func(a, b job) int { return int(b.part.GetBytes()) - int(a.part.GetBytes()) })
+	queue := make(chan job, len(jobs))
+	for _, j := range jobs {
+		queue <- j
+	}
+	close(queue)
+	work, ctx := errgroup.WithContext(ctx)
+	for lane := range min(r.Connections, max(1, len(jobs))) {
+		work.Go(func() (err error) {
+			conn, err := connect(ctx, r.Login)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
+			for j := range queue {
+				if err := r.fillPart(ctx, conn, j.table, j.part); err != nil {
+					return fmt.Errorf("restore %s: %w", quote(j.table.GetRelation()), err)
+				}
+			}
+			if lane == 0 {
+				return r.fillObjects(ctx, conn)
+			}
+			return nil
+		})
+	}
+	return work.Wait()
+}
+
+func (r *restorer) fillPart(ctx context.Context, conn *pgx.Conn, t *snapshotv1.Table, p *snapshotv1.Part) error {
+	if len(t.GetColumns()) == 0 { // Rows of nothing but what is made anew.
+		_, err := conn.Exec(ctx, "INSERT INTO "+quote(t.GetRelation())+" SELECT FROM pg_catalog.generate_series(1, $1::bigint)", int64(p.GetRows()))
+		return err
+	}
+	columns := make([]string, len(t.GetColumns()))
+	for i, c := range t.GetColumns() {
+		columns[i] = pgx.Identifier{c}.Sanitize()
+	}
+	return r.copyIn(ctx, conn, p, "COPY "+quote(t.GetRelation())+" ("+strings.Join(columns, ", ")+") FROM STDIN")
+}
+
+func (r *restorer) copyIn(ctx context.Context, conn *pgx.Conn, p *snapshotv1.Part, statement string) error {
+	from := r.reader.lines(ctx, p, func(n int) {
+		if done := r.done.Add(int64(n)); r.Progress != nil {
+			r.Progress(done, r.all)
+		}
+	})
+	tag, err := conn.PgConn().CopyFrom(ctx, from, statement)
+	if stopped := from.stop(); stopped != nil { // Why there were no more lines explains the server's complaint.
+		return stopped
+	}
+	if err == nil && uint64(tag.RowsAffected()) != p.GetRows() {
+		return damagedf("%d rows instead of %d", tag.RowsAffected(), p.GetRows())
+	}
+	return err
+}
+
+// fillObjects restores large objects by way of a temporary table.
+func (r *restorer) fillObjects(ctx context.Context, conn *pgx.Conn) error {
+	t := r.manifest.GetLargeObjects()
+	if t == nil {
+		return nil
+	}
+	if _, err := conn.Exec(ctx, "CREATE TEMPORARY TABLE kontor_objects (loid oid, place bigint, data bytea)"); err != nil {
+		return err
+	}
+	for _, p := range t.GetParts() {
+		if err := r.copyIn(ctx, conn, p, "COPY pg_temp.kontor_objects FROM STDIN"); err != nil {
+			return err
+		}
+	}
+	for _, statement := range []string{
+		"SELECT pg_catalog.lo_create(loid) FROM (SELECT DISTINCT loid FROM pg_temp.kontor_objects) o",
+		fmt.Sprintf("SELECT pg_catalog.lo_put(loid, place * %d, data) FROM pg_temp.kontor_objects", objectPiece),
+		"DROP TABLE pg_temp.kontor_objects",
+	} {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *restorer) setSequences(ctx context.Context, conn *pgx.Conn) error {
+	batch := &pgx.Batch{}
+	for _, s := range r.manifest.GetSequences() {
+		batch.Queue("SELECT pg_catalog.setval($1::text::regclass, $2, $3)", quote(s.GetRelation()), s.GetLastValue(), s.GetIsCalled())
+	}
+	return conn.SendBatch(ctx, batch).Close()
+}
+
+// refreshViews fills the materialised views that were filled, those first that others look at.
+func (r *restorer) refreshViews(ctx context.Context) error {
+	if len(r.manifest.GetMaterializedViews()) == 0 {
+		return nil
+	}
+	conn, err := connect(ctx, r.Login)
+	if err != nil {
+		return err
+	}
+	for _, v := range r.manifest.GetMaterializedViews() {
+		if _, err = conn.Exec(ctx, "REFRESH MATERIALIZED VIEW "+quote(v)); err != nil {
+			break
+		}
+	}
+	return errors.Join(err, conn.Close(ctx))
+}
+
+// piece reads a piece of a byte stream.
+func (r *reader) piece(ctx context.Context, p *snapshotv1.Piece) ([]byte, error) {
+	at, err := fromLocation(p.GetLocation())
+	if err != nil {
+		return nil, err
+	}
+	if len(p.GetName()) != nameBytes {
+		return nil, damagedf("a piece without a name")
+	}
+	name := Name(p.GetName())
+	stored, err := r.open(ctx, nil, at, record{kind: kindPiece, name: name})
+	if err != nil {
+		return nil, err
+	}
+	content, err := decode(stored, int(p.GetBytes()))
+	if err != nil {
+		return nil, err
+	}
+	if r.naming.name(kindPiece, content) != name {
+		return nil, damagedf("a piece has other content than its name says")
+	}
+	return content, nil
+}
+
+// chunksAhead are decoded before they are asked for.
+const chunksAhead = 8
+
+// lineReader gives a part's lines, decoded by a goroutine of its own.
+type lineReader struct {
+	chunks chan []byte
+	open   []byte
+	cancel context.CancelFunc
+	failed chan error
+}
+
+// lines reads a part's lines in order. It must be stopped.
+func (r *reader) lines(ctx context.Context, p *snapshotv1.Part, read func(bytes int)) *lineReader {
+	ctx, cancel := context.WithCancel(ctx)
+	l := &lineReader{chunks: make(chan []byte, chunksAhead), cancel: cancel, failed: make(chan error, 1)}
+	go func() {
+		err := r.chunks(ctx, p, func(_ entry, lines []byte) error {
+			select {
+			case l.chunks <- lines:
+				read(len(lines))
+				return nil
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		})
+		close(l.chunks)
+		l.failed <- err
+	}()
+	return l
+}
+
+func (l *lineReader) Read(b []byte) (int, error) {
+	for len(l.open) == 0 {
+		chunk, ok := <-l.chunks
+		if !ok {
+			if err := <-l.failed; err != nil {
+				l.failed <- err
+				return 0, err
+			}
+			l.failed <- nil
+			return 0, io.EOF
+		}
+		l.open = chunk
+	}
+	n := copy(b, l.open)
+	l.open = l.open[n:]
+	return n, nil
+}
+
+// stop ends the reading and says why it failed, if it did.
+func (l *lineReader) stop() error {
+	l.cancel()
+	for range l.chunks { //nolint:revive // Let go of what waits.
+	}
+	err := <-l.failed
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// chunks reads a part's chunks in order.
+func (r *reader) chunks(ctx context.Context, p *snapshotv1.Part, each func(e entry, lines []byte) error) error {
+	var rows, sum uint64
+	err := r.leaves(ctx, p, func(Name, location) {}, func(chunks []entry) error {
+		for some := range slices.Chunk(chunks, chunksRead) {
+			ahead, err := r.ahead(ctx, places(some))
+			if err != nil {
+				return err
+			}
+			for _, c := range some {
+				lines, err := r.chunk(ctx, ahead, c)
+				if err != nil {
+					return err
+				}
+				rows, sum = rows+c.rows, sum+uint64(len(lines))
+				if err := each(c, lines); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err == nil && (rows != p.GetRows() || sum != p.GetBytes()) {
+		return damagedf("a part of %d rows, %d bytes instead of %d, %d", rows, sum, p.GetRows(), p.GetBytes())
+	}
+	return err
+}
+
+// chunksRead are read from the store together.
+const chunksRead = 64
+

@@ -1,0 +1,438 @@
+package snapshot
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	snapshotv1 "kontor.internal/proto/gen/go/kontor/snapshot/v1"
+)
+
+// plan is what is to be done about a table.
+type plan struct {
+	*table
+	previous *snapshotv1.Table // nil when the snapshot before had no such table, or another of its name
+	parts    []*part
+	taken    bool // taken over from the snapshot before, unread
+}
+
+// part is a range of a table's keys that is read at a time.
+type part struct {
+	plan *plan
+	keyRange
+	size   int64
+	before *snapshotv1.Part // of the snapshot before, in which the range lay
+	memory *memory
+	note   *noting
+	result *snapshotv1.Part
+}
+
+// plan decides which tables are read, and in which parts.
+func (m *maker) plan(ctx context.Context, manifest *snapshotv1.Manifest, counters map[uint32]*snapshotv1.TableState) error {
+	tables, err := readTables(ctx, m.source.tx)
+	if err != nil {
+		return err
+	}
+	var objects bool
+	if err := m.source.tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata)`).Scan(&objects); err != nil {
+		return err
+	}
+	if objects {
+		tables = append(tables, largeObjects())
+	}
+	before := map[string]*snapshotv1.Table{}
+	for _, t := range append(slices.Clone(m.previous.GetTables()), m.previous.GetLargeObjects()) {
+		before[quote(t.GetRelation())] = t
+	}
+	trust := !m.Whole && comparable(m.previous.GetCounters(), manifest.GetCounters())
+	for _, t := range tables {
+		p := &plan{table: t}
+		if old := before[t.quoted()]; old != nil && slices.Equal(old.GetColumns(), t.columnNames()) && int(old.GetKeyColumns()) == t.keys {
+			p.previous = old
+		}
+		if state := counters[t.oid]; state != nil && state.GetFile() == t.file {
+			t.state = state
+			p.taken = trust && p.previous != nil && sameState(p.previous.GetState(), state)
+		}
+		if !p.taken {
+			if err := m.divide(ctx, p); err != nil {
+				return err
+			}
+			m.expected += t.size
+		}
+		m.tables = append(m.tables, p)
+	}
+	return nil
+}
+
+// sameState says that a table is the same file, and that the server counted no change to its rows.
+func sameState(a, b *snapshotv1.TableState) bool {
+	return a != nil && b != nil && a.GetOid() == b.GetOid() && a.GetFile() == b.GetFile() && b.GetFile() != 0 &&
+		a.GetInserted() == b.GetInserted() && a.GetUpdated() == b.GetUpdated() && a.GetDeleted() == b.GetDeleted()
+}
+
+// divide parts a table: as it was parted before, and finer where it has grown.
+func (m *maker) divide(ctx context.Context, p *plan) error {
+	old := p.previous.GetParts()
+	if len(old) == 0 {
+		old = []*snapshotv1.Part{nil}
+	}
+	for i, before := range old {
+		r := keyRange{from: before.GetFrom()}
+		if i+1 < len(old) {
+			r.to = old[i+1].GetFrom()
+		}
+		size := p.size / int64(len(old))
+		if total := p.previous.GetBytes(); total > 0 {
+			size = int64(float64(p.size) * float64(before.GetBytes()) / float64(total))
+		}
+		cuts, err := m.cuts(ctx, p.table, r, size)
+		if err != nil {
+			return err
+		}
+		for _, cut := range append(cuts, nil) {
+			next := keyRange{from: r.from, to: cut}
+			if cut == nil {
+				next.to = r.to
+			}
+			p.parts = append(p.parts, &part{plan: p, keyRange: next, size: size / int64(len(cuts)+1), before: before})
+			r.from = cut
+		}
+	}
+	return nil
+}
+
+// cuts of a part that has grown too large for one.
+func (m *maker) cuts(ctx context.Context, t *table, r keyRange, size int64) ([][]string, error) {
+	if t.largeObject || size < partBytes*3/2 {
+		return nil, nil
+	}
+	return divide(ctx, m.source.tx, t, r, int(size/partBytes))
+}
+
+// storeTables reads the parts, the largest first, over some connections at once.
+func (m *maker) storeTables(ctx context.Context, work *errgroup.Group) {
+	var parts []*part
+	var size int64
+	for _, p := range m.tables {
+		parts = append(parts, p.parts...)
+		for _, part := range p.parts {
+			size += part.size
+		}
+	}
+	slices.SortStableFunc(parts, func(a, b *part) int { return int(b.size - a.size) })
+	queue := make(chan *part, len(parts))
+	for _, p := range parts {
+		queue <- p
+	}
+	close(queue)
+	work.Go(func() error { return m.storeParts(ctx, m.source.conn, queue) })
+	for range min(m.Connections, len(parts), int(size/laneBytes)+1) - 1 {
+		work.Go(func() (err error) {
+			conn, err := m.source.lane(ctx)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
+			return m.storeParts(ctx, conn, queue)
+		})
+	}
+}
+
+// laneBytes of tables are worth another connection.
+const laneBytes = 16 << 20
+
+func (m *maker) storeParts(ctx context.Context, conn *pgx.Conn, queue <-chan *part) error {
+	for p := range queue {
+		if err := m.storePart(ctx, conn, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// storePart reads a part and stores what of it is new.
+func (m *maker) storePart(ctx context.Context, conn *pgx.Conn, p *part) (err error) {
+	if err := m.recall(ctx, p); err != nil {
+		return err
+	}
+	if m.Cache != "" {
+		if p.note, err = note(m.cacheOf(p.plan.relation(), p.from)); err != nil {
+			return err
+		}
+	}
+	s := &storing{maker: m, ctx: ctx, part: p}
+	s.grower.save = s.saveNode
+	cut := &cutter{seed: m.naming.cut, keys: p.plan.keys, emit: s.chunk}
+	if err := copyRows(ctx, conn, p.plan.table, p.keyRange, cut); err != nil {
+		return err
+	}
+	if err := cut.close(); err != nil {
+		return err
+	}
+	root, levels, err := s.grower.root()
+	if err != nil {
+		return err
+	}
+	p.result = &snapshotv1.Part{From: p.from, Levels: uint32(levels), Rows: cut.rows, Bytes: cut.bytes, Packs: s.packs()}
+	if levels > 0 {
+		p.result.Root, p.result.Name = toLocation(root.at), root.name[:]
+	}
+	p.memory.close()
+	p.memory = nil
+	if p.note == nil {
+		return nil
+	}
+	return p.note.finish(root.name)
+}
+
+// recall finds what is known of the part in the snapshot before.
+func (m *maker) recall(ctx context.Context, p *part) error {
+	if p.before.GetRoot() == nil {
+		return nil
+	}
+	if m.Cache != "" {
+		if p.memory = remember(m.cacheOf(p.plan.relation(), p.before.GetFrom()), Name(p.before.GetName())); p.memory != nil {
+			return nil
+		}
+	}
+	p.memory = &memory{nodes: map[Name]location{}}
+	err := m.reader.leaves(ctx, p.before, func(n Name, at location) { p.memory.nodes[n] = at }, func(chunks []entry) error {
+		for _, c := range chunks {
+			p.memory.chunks = append(p.memory.chunks, remembered{entry: c, hashes: -1})
+		}
+		return nil
+	})
+	p.memory.index()
+	return err
+}
+
+// storing stores one part's chunks, in their order.
+type storing struct {
+	*maker
+	ctx    context.Context //nolint:containedctx // Lives as long as the reading of a part.
+	part   *part
+	grower grower
+	used   map[Pack]bool
+
+	turner     turner
+	rows, base []uint64
+	changes    []byte
+	encoded    []byte
+}
+
+// chunk stores what of a chunk is new.
+func (s *storing) chunk(c *chunk) error {
+	s.progress(int64(len(c.lines)))
+	name := s.naming.name(kindRows, c.lines)
+	old := s.part.memory.find(c.start)
+	if old != nil && old.name == name {
+		s.same.Add(1)
+		return s.add(*old, old)
+	}
+	s.rows = s.naming.hashRows(s.rows[:0], c)
+	e := remembered{entry: entry{name: name, start: c.start, rows: uint64(len(c.ends)), bytes: uint64(len(c.lines))}, hashes: -1}
+	if old != nil {
+		stored, err := s.storeChanges(&e, old, c)
+		if err != nil {
+			return err
+		}
+		if stored {
+			s.changed.Add(1)
+			return s.add(e, old)
+		}
+	}
+	s.whole.Add(1)
+	var err error
+	if s.encoded, err = s.turner.encode(s.encoded[:0], c.lines, len(s.part.plan.columns)); err != nil {
+		return err
+	}
+	if e.at, err = s.packer.put(record{kind: kindRows, name: name}, s.encoded); err != nil {
+		return err
+	}
+	return s.add(e, nil)
+}
+
+// storeChanges stores a chunk as changes against the last one that was stored whole, unless that would not pay: a chunk is
+// stored whole again when its changes have taken as much room as it does. So no more than about twice the least is ever spent.
+func (s *storing) storeChanges(e *remembered, old *remembered, c *chunk) (bool, error) {
+	whole := old.whole()
+	if err := s.baseHashes(old, whole); err != nil {
+		return false, err
+	}
+	s.changes = diff(s.changes[:0], s.base, s.rows, c)
+	if len(s.changes) > len(c.lines)/2 {
+		return false, nil
+	}
+	s.encoded = binary.BigEndian.AppendUint32(s.encoded[:0], uint32(len(s.changes)))
+	var err error
+	if s.encoded, err = encode(s.encoded, s.changes); err != nil {
+		return false, err
+	}
+	whole.spent += uint64(len(s.encoded))
+	if whole.spent > uint64(whole.at.length) {
+		return false, nil
+	}
+	e.base = &whole
+	e.at, err = s.packer.put(record{kind: kindChanges, name: e.name, base: whole.name}, s.encoded)
+	return true, err
+}
+
+// baseHashes finds the hashes of the rows that changes are told against: in the cache, or by reading the chunk back.
+func (s *storing) baseHashes(old *remembered, whole base) error {
+	if s.base = s.part.memory.hashesOf(old, s.base[:0]); s.base != nil {
+		return nil
+	}
+	lines, err := s.reader.chunk(s.ctx, nil, entry{name: whole.name, at: whole.at, bytes: whole.bytes})
+	if err != nil {
+		return err
+	}
+	s.readBack.Add(1)
+	s.base = s.naming.hashRows(s.base[:0], chunkOf(lines))
+	return nil
+}
+
+// chunkOf finds the rows in lines.
+func chunkOf(lines []byte) *chunk {
+	c := &chunk{lines: lines}
+	for end := 0; end < len(lines); {
+		n := bytes.IndexByte(lines[end:], '\n')
+		if n < 0 {
+			n = len(lines) - end - 1
+		}
+		end += n + 1
+		c.ends = append(c.ends, uint32(end))
+	}
+	return c
+}
+
+// add takes the chunk into the part's tree and notes it for the next snapshot. old is the remembered one that it shares its base with.
+func (s *storing) add(e remembered, old *remembered) error {
+	s.use(e.at.pack)
+	if e.base != nil {
+		s.use(e.base.at.pack)
+	}
+	if s.part.note != nil {
+		if err := s.note(&e, old); err != nil {
+			return err
+		}
+	}
+	return s.grower.add(e.entry)
+}
+
+func (s *storing) note(e, old *remembered) (err error) {
+	n := s.part.note
+	switch {
+	case old == nil:
+		e.hashes, err = n.hashes(e.name, s.rows)
+	case s.part.memory.file != nil && old.hashes >= 0:
+		e.hashes = -1
+		if block := s.part.memory.block(old); block != nil {
+			e.hashes, err = n.raw(block)
+		}
+	case e.base != nil && old.name != e.name: // They were read back just now.
+		e.hashes, err = n.hashes(e.base.name, s.base)
+	default:
+		e.hashes = -1
+	}
+	n.chunks = append(n.chunks, *e)
+	return err
+}
+
+func (s *storing) use(p Pack) {
+	if s.used == nil {
+		s.used = map[Pack]bool{}
+	}
+	s.used[p] = true
+}
+
+// packs that reading the part needs.
+func (s *storing) packs() []byte {
+	all := make([]byte, 0, 16*len(s.used))
+	for p := range s.used {
+		all = append(all, p[:]...)
+	}
+	return all
+}
+
+// saveNode stores a node of the part's tree, unless it lies there already.
+func (s *storing) saveNode(n *snapshotv1.Node) (name Name, at location, err error) {
+	content, err := nodeContent(n)
+	if err != nil {
+		return name, at, err
+	}
+	name = s.naming.name(kindNode, content)
+	known := false
+	if s.part.memory != nil {
+		at, known = s.part.memory.nodes[name]
+	}
+	if !known {
+		stored := binary.BigEndian.AppendUint32(nil, uint32(len(content)))
+		if stored, err = encode(stored, content); err != nil {
+			return name, at, err
+		}
+		if at, err = s.packer.put(record{kind: kindNode, name: name}, stored); err != nil {
+			return name, at, err
+		}
+	}
+	s.use(at.pack)
+	if s.part.note != nil {
+		s.part.note.nodes[name] = at
+	}
+	return name, at, nil
+}
+
+// progressBytes are read between two reports.
+const progressBytes = 4 << 20
+
+func (s *storing) progress(n int64) {
+	done := s.read.Add(n)
+	if s.Progress != nil && done/progressBytes != (done-n)/progressBytes {
+		s.Progress(done, s.expected)
+	}
+}
+
+// collect writes the tables into the manifest, and all packs that it needs.
+func (m *maker) collect(manifest *snapshotv1.Manifest) {
+	packs := map[Pack]bool{}
+	used := map[string]bool{}
+	for _, p := range m.tables {
+		t := &snapshotv1.Table{Relation: p.relation(), Columns: p.columnNames(), KeyColumns: uint32(p.keys), State: p.state}
+		if p.taken {
+			t.Parts, t.Rows, t.Bytes = p.previous.GetParts(), p.previous.GetRows(), p.previous.GetBytes()
+		}
+		for _, part := range p.parts {
+			t.Parts = append(t.Parts, part.result)
+			t.Rows += part.result.GetRows()
+			t.Bytes += part.result.GetBytes()
+			if part.note != nil {
+				used[part.note.file.Name()] = true
+			}
+		}
+		for _, part := range t.GetParts() {
+			for id := range slices.Chunk(part.GetPacks(), 16) {
+				packs[Pack(id)] = true
+			}
+			used[m.cacheOf(t.GetRelation(), part.GetFrom())] = true
+		}
+		if p.largeObject {
+			manifest.LargeObjects = t
+		} else {
+			manifest.Tables = append(manifest.Tables, t)
+		}
+	}
+	for _, piece := range manifest.GetSchema() {
+		packs[Pack(piece.GetLocation().GetPack())] = true
+	}
+	for id := range packs {
+		manifest.Packs = append(manifest.Packs, id[:]...)
+	}
+	if m.Cache != "" {
+		m.sweepCache(used)
+	}
+}
