@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -69,8 +70,8 @@ const (
 	cacheMagic  = "KONTORC1"
 	cachedEntry = nameBytes + 8 + 32 + 8 + 8 + 8 + 1 + nameBytes + 32 + 8 + 8
 	cachedNode  = nameBytes + 32
-	// cacheTail: how long the index is, its sum, magic.
-	cacheTail = 8 + 8 + len(cacheMagic)
+	// cacheTail: the root, how long the index and the marks are, their sums, magic.
+	cacheTail = nameBytes + 8 + 8 + 8 + 8 + len(cacheMagic)
 )
 
 // cacheFile is where a part's memory lies. Which part it is of is its name; which snapshot of it, the root that stands in it.
@@ -100,24 +101,56 @@ func remember(path string, root Name) *memory {
 
 var errNoMemory = errors.New("snapshot: cache: not this snapshot's, or not whole")
 
-func readMemory(file *os.File, root Name) (*memory, error) {
+// sections reads the end of a part's file: its index, or only its marks.
+func sections(file *os.File, root Name, onlyMarks bool) (index, marks []byte, err error) {
 	size, err := file.Seek(0, io.SeekEnd)
 	if err != nil || size < int64(cacheTail) {
-		return nil, errNoMemory
+		return nil, nil, errNoMemory
 	}
 	tail := make([]byte, cacheTail)
-	if _, err := file.ReadAt(tail, size-int64(cacheTail)); err != nil || string(tail[16:]) != cacheMagic {
-		return nil, errNoMemory
+	if _, err := file.ReadAt(tail, size-int64(cacheTail)); err != nil || string(tail[cacheTail-len(cacheMagic):]) != cacheMagic || Name(tail) != root {
+		return nil, nil, errNoMemory
 	}
-	length := int64(binary.BigEndian.Uint64(tail))
-	if length < nameBytes+8 || length > size-int64(cacheTail) {
-		return nil, errNoMemory
+	f := fields{tail[nameBytes:]}
+	indexBytes, marksBytes, indexSum, marksSum := f.number(), f.number(), f.number(), f.number()
+	end := uint64(size - int64(cacheTail))
+	if marksBytes > end || indexBytes > end-marksBytes {
+		return nil, nil, errNoMemory
 	}
-	index := make([]byte, length)
-	if _, err := file.ReadAt(index, size-int64(cacheTail)-length); err != nil || xxh3.Hash(index) != binary.BigEndian.Uint64(tail[8:]) || Name(index) != root {
-		return nil, errNoMemory
+	marks = make([]byte, marksBytes)
+	if _, err := file.ReadAt(marks, int64(end-marksBytes)); err != nil || xxh3.Hash(marks) != marksSum {
+		return nil, nil, errNoMemory
 	}
-	return parseMemory(index[nameBytes:])
+	if onlyMarks {
+		return nil, marks, nil
+	}
+	index = make([]byte, indexBytes)
+	if _, err := file.ReadAt(index, int64(end-marksBytes-indexBytes)); err != nil || xxh3.Hash(index) != indexSum || indexBytes < 8 {
+		return nil, nil, errNoMemory
+	}
+	return index, marks, nil
+}
+
+func readMemory(file *os.File, root Name) (*memory, error) {
+	index, _, err := sections(file, root, false)
+	if err != nil {
+		return nil, err
+	}
+	return parseMemory(index)
+}
+
+// rememberMarks reads a part's marks; none when the file is missing, of another snapshot, or not whole.
+func rememberMarks(path string, root Name) (marks []mark) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer file.Close()
+	_, stored, err := sections(file, root, true)
+	if err != nil || json.Unmarshal(stored, &marks) != nil {
+		return nil
+	}
+	return marks
 }
 
 func parseMemory(index []byte) (*memory, error) {
@@ -249,9 +282,12 @@ func (n *noting) raw(block []byte) (int64, error) {
 }
 
 // finish writes the index. The file takes its place with keep.
-func (n *noting) finish(root Name) error {
-	index := append([]byte{}, root[:]...)
-	index = binary.BigEndian.AppendUint32(index, uint32(len(n.chunks)))
+func (n *noting) finish(root Name, marks []mark) error {
+	written, err := json.Marshal(marks)
+	if err != nil {
+		return fmt.Errorf("snapshot: cache: %w", err)
+	}
+	index := binary.BigEndian.AppendUint32(nil, uint32(len(n.chunks)))
 	index = binary.BigEndian.AppendUint32(index, uint32(len(n.nodes)))
 	for _, c := range n.chunks {
 		index = append(index, c.name[:]...)
@@ -272,9 +308,15 @@ func (n *noting) finish(root Name) error {
 	for name, at := range n.nodes {
 		index = appendLocation(append(index, name[:]...), at)
 	}
-	tail := binary.BigEndian.AppendUint64(nil, uint64(len(index)))
-	tail = append(binary.BigEndian.AppendUint64(tail, xxh3.Hash(index)), cacheMagic...)
-	_, err := n.to.Write(append(index, tail...))
+	tail := append([]byte{}, root[:]...)
+	for _, number := range []uint64{uint64(len(index)), uint64(len(written)), xxh3.Hash(index), xxh3.Hash(written)} {
+		tail = binary.BigEndian.AppendUint64(tail, number)
+	}
+	for _, section := range [][]byte{index, written, append(tail, cacheMagic...)} {
+		if _, err = n.to.Write(section); err != nil {
+			break
+		}
+	}
 	if err = errors.Join(err, n.to.Flush(), n.file.Close()); err != nil {
 		return fmt.Errorf("snapshot: cache: %w", err)
 	}

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"context"
+	"crypto/md5" //nolint:gosec // Tells whether definitions changed; nothing hangs on it that somebody could gain by.
 	"fmt"
 	"slices"
 	"strings"
@@ -32,12 +33,24 @@ type table struct {
 	columns     []column
 	keys        int // of them are the key, the first
 	state       *snapshotv1.TableState
-	largeObject bool // stands for the contents of large objects
+	types       []byte // digest of the columns' types; empty when values' text hangs on more than the row
+	domain      bool   // the key's first column is of a domain
+	exact       bool   // the key's first column is of a type in which equal values look the same
+	largeObject bool   // stands for the contents of large objects
 }
 
 type column struct {
 	name string
 	kind string // its type, as SQL writes it
+}
+
+// lead is the first column of the key, by which ranges of a table are told apart; false when it has none that can be. Of a
+// longer key it must be of a type in which equal values look the same.
+func (t *table) lead() (column, bool) {
+	if t.keys == 0 || t.domain || t.largeObject || (t.keys > 1 && !t.exact) {
+		return column{}, false
+	}
+	return t.columns[0], true
 }
 
 func (t *table) relation() *snapshotv1.Relation {
@@ -64,7 +77,16 @@ SELECT c.oid, COALESCE(pg_catalog.pg_relation_filenode(c.oid), 0)::oid, n.nspnam
 	COALESCE(key.columns, '{}'),
 	ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum),
 	ARRAY(SELECT pg_catalog.format_type(a.atttypid, a.atttypmod) FROM pg_catalog.pg_attribute a
-		WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum)
+		WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum),
+	(SELECT pg_catalog.string_agg(a.attname || ' ' || a.atttypid || ' ' || a.atttypmod, ',' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
+		WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''),
+	EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+		WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND pg_catalog.format_type(t.oid, NULL) LIKE 'reg%'),
+	COALESCE((SELECT t.typtype = 'd' FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+		WHERE a.attrelid = c.oid AND a.attname = key.columns[1]), false),
+	EXISTS (SELECT FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_collation o ON o.oid = a.attcollation
+		WHERE a.attrelid = c.oid AND a.attname = key.columns[1] AND COALESCE(o.collisdeterministic, true) AND a.atttypid = ANY (
+			'{smallint,integer,bigint,oid,uuid,date,timestamp,timestamptz,text,varchar,bytea,bool}'::pg_catalog.regtype[]))
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (
 	SELECT ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (number, place)
@@ -86,8 +108,14 @@ func readTables(ctx context.Context, tx pgx.Tx) ([]*table, error) {
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (*table, error) {
 		t := &table{}
 		var keys, names, kinds []string
-		if err := row.Scan(&t.oid, &t.file, &t.schema, &t.name, &t.size, &keys, &names, &kinds); err != nil {
+		var types *string
+		var hanging bool
+		if err := row.Scan(&t.oid, &t.file, &t.schema, &t.name, &t.size, &keys, &names, &kinds, &types, &hanging, &t.domain, &t.exact); err != nil {
 			return nil, err
+		}
+		if types != nil && !hanging {
+			sum := md5.Sum([]byte(*types)) //nolint:gosec // Tells whether a definition changed.
+			t.types = sum[:]
 		}
 		t.keys = len(keys)
 		for _, key := range keys {

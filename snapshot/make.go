@@ -175,7 +175,7 @@ func (m *maker) carryOut(ctx context.Context) (*snapshotv1.Manifest, error) {
 	}
 	work, ctx := errgroup.WithContext(ctx)
 	work.Go(func() error { return m.storeSchema(ctx, manifest) })
-	m.storeTables(ctx, work)
+	work.Go(func() error { return m.storeTables(ctx) })
 	if err := work.Wait(); err != nil {
 		return nil, err
 	}
@@ -202,10 +202,10 @@ func (m *maker) describe(ctx context.Context) (*snapshotv1.Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.Counters, err = readServer(ctx, tx); err != nil {
+	if f.Server, err = readServer(ctx, tx); err != nil {
 		return nil, err
 	}
-	if f.SchemaState, err = catalogState(ctx, tx, f.Counters); err != nil {
+	if f.SchemaState, err = catalogState(ctx, tx, f.Server); err != nil {
 		return nil, err
 	}
 	if f.Sequences, err = readSequences(ctx, tx); err != nil {
@@ -319,4 +319,3 @@ func (m *maker) sweepCache(used map[string]bool) {
 		}
 	}
 }
-

@@ -144,4 +144,3 @@ func (r *reader) readManifest(ctx context.Context, ref Ref, known *Head) (*snaps
 	m, err := openManifest(r.keys, ref, object)
 	return m, head, err
 }
-

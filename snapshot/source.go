@@ -101,17 +101,7 @@ func (t *table) selection(r keyRange) string {
 	for i, c := range t.columns {
 		columns[i] = pgx.Identifier{c.name}.Sanitize()
 	}
-	q := "SELECT " + strings.Join(columns, ", ") + " FROM ONLY " + t.quoted() + " AS t"
-	var where []string
-	if len(r.from) > 0 {
-		where = append(where, t.compare(">=", r.from))
-	}
-	if len(r.to) > 0 {
-		where = append(where, t.compare("<", r.to))
-	}
-	if len(where) > 0 {
-		q += " WHERE " + strings.Join(where, " AND ")
-	}
+	q := "SELECT " + strings.Join(columns, ", ") + " FROM ONLY " + t.quoted() + " AS t" + t.where(r, ">=")
 	switch {
 	case t.keys > 0:
 		return q + " ORDER BY " + strings.Join(columns[:t.keys], ", ")
@@ -122,10 +112,10 @@ func (t *table) selection(r keyRange) string {
 	}
 }
 
-// compare a row's key with another's.
+// compare a row's key with another's, or with the first columns of another's.
 func (t *table) compare(operator string, key []string) string {
-	columns, values := make([]string, t.keys), make([]string, t.keys)
-	for i, c := range t.columns[:t.keys] {
+	columns, values := make([]string, len(key)), make([]string, len(key))
+	for i, c := range t.columns[:len(key)] {
 		columns[i] = pgx.Identifier{c.name}.Sanitize()
 		values[i] = literal(key[i]) + "::" + c.kind
 	}
@@ -145,32 +135,31 @@ const (
 	pageBytes    = 8192
 )
 
-// divide finds keys that part a range of a table in so many pieces, about evenly, by looking at a sample of its pages.
+// divide finds keys that part a range of a table in so many pieces, about evenly, by looking at a sample of its pages. They
+// are values of the key's first column, where those are many enough.
 func divide(ctx context.Context, tx pgx.Tx, t *table, r keyRange, pieces int) ([][]string, error) {
 	if t.keys == 0 || pieces < 2 {
 		return nil, nil
 	}
-	keys := make([]string, t.keys)
-	for i, c := range t.columns[:t.keys] {
-		keys[i] = pgx.Identifier{c.name}.Sanitize() + "::text"
+	if len(r.from) <= 1 && len(r.to) <= 1 {
+		cuts, err := divideBy(ctx, tx, t, r, pieces, 1)
+		if err != nil || len(cuts) >= (pieces-1)/2 || t.keys == 1 {
+			return cuts, err
+		}
+	}
+	return divideBy(ctx, tx, t, r, pieces, t.keys)
+}
+
+// divideBy parts a range by the first columns of the key.
+func divideBy(ctx context.Context, tx pgx.Tx, t *table, r keyRange, pieces, columns int) ([][]string, error) {
+	keys, order := make([]string, columns), make([]string, columns)
+	for i, c := range t.columns[:columns] {
+		order[i] = pgx.Identifier{c.name}.Sanitize()
+		keys[i] = order[i] + "::text"
 	}
 	percent := min(100, 100*float64(samplesAPart*pieces)/float64(max(1, t.size/pageBytes)))
-	q := fmt.Sprintf("SELECT ARRAY[%s] FROM ONLY %s AS t TABLESAMPLE SYSTEM (%f) REPEATABLE (1)", strings.Join(keys, ", "), t.quoted(), percent)
-	var where []string
-	if len(r.from) > 0 {
-		where = append(where, t.compare(">", r.from))
-	}
-	if len(r.to) > 0 {
-		where = append(where, t.compare("<", r.to))
-	}
-	if len(where) > 0 {
-		q += " WHERE " + strings.Join(where, " AND ")
-	}
-	order := make([]string, t.keys)
-	for i, c := range t.columns[:t.keys] {
-		order[i] = pgx.Identifier{c.name}.Sanitize()
-	}
-	rows, err := tx.Query(ctx, q+" ORDER BY "+strings.Join(order, ", "), pgx.QueryExecModeSimpleProtocol)
+	rows, err := tx.Query(ctx, fmt.Sprintf("SELECT ARRAY[%s] FROM ONLY %s AS t TABLESAMPLE SYSTEM (%f) REPEATABLE (1)%s ORDER BY %s",
+		strings.Join(keys, ", "), t.quoted(), percent, t.where(r, ">"), strings.Join(order, ", ")), pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
 		return nil, err
 	}
@@ -179,11 +168,27 @@ func divide(ctx context.Context, tx pgx.Tx, t *table, r keyRange, pieces int) ([
 		return nil, err
 	}
 	var cuts [][]string
+	last := r.from
 	for i := 1; i < pieces && len(sample) > pieces; i++ {
 		cut := sample[i*len(sample)/pieces]
-		if len(cuts) == 0 || !slices.Equal(cuts[len(cuts)-1], cut) {
-			cuts = append(cuts, cut)
+		if !slices.Equal(last, cut) && !slices.Equal(sample[0], cut) {
+			cuts, last = append(cuts, cut), cut
 		}
 	}
 	return cuts, nil
+}
+
+// where bounds a query to a range that begins at a key, or behind it.
+func (t *table) where(r keyRange, begin string) string {
+	var bounds []string
+	if len(r.from) > 0 {
+		bounds = append(bounds, t.compare(begin, r.from))
+	}
+	if len(r.to) > 0 {
+		bounds = append(bounds, t.compare("<", r.to))
+	}
+	if len(bounds) == 0 {
+		return ""
+	}
+	return " WHERE " + strings.Join(bounds, " AND ")
 }

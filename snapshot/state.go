@@ -1,33 +1,48 @@
 package snapshot
 
 import (
+	"bytes"
 	"context"
 	"crypto/md5" //nolint:gosec // Tells whether catalogs changed; nothing hangs on it that somebody could gain by.
 	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"google.golang.org/protobuf/proto"
 
 	snapshotv1 "kontor.internal/proto/gen/go/kontor/snapshot/v1"
 )
 
-// readServer identifies the server's run, the database, and whether its counters were reset.
-// After a crash or a restore from a base backup the server has started anew, and the counters are not compared.
-func readServer(ctx context.Context, tx pgx.Tx) (*snapshotv1.Counters, error) {
-	c := &snapshotv1.Counters{}
-	var system int64
+// readServer identifies the server's run, the database and the moment. After a crash, a fail-over or a restore from a base
+// backup it is another run, or its counters were reset.
+func readServer(ctx context.Context, tx pgx.Tx) (*snapshotv1.Server, error) {
+	s := &snapshotv1.Server{}
+	var system, horizon int64
+	var types string
 	err := tx.QueryRow(ctx, `SELECT (extract(epoch FROM pg_catalog.pg_postmaster_start_time()) * 1000000)::bigint,
 		COALESCE((extract(epoch FROM pg_catalog.pg_stat_get_db_stat_reset_time(d.oid)) * 1000000)::bigint, 0), d.oid,
-		(SELECT system_identifier FROM pg_catalog.pg_control_system())
-		FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()`).Scan(&c.ServerStart, &c.Reset_, &c.Database, &system)
-	c.System = uint64(system)
-	return c, err
+		(SELECT system_identifier FROM pg_catalog.pg_control_system()),
+		(SELECT (extract(epoch FROM max(stats_reset)) * 1000000)::bigint FROM pg_catalog.pg_stat_bgwriter),
+		pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text::bigint,
+		(SELECT COALESCE(pg_catalog.string_agg(oid || ' ' || enumlabel, ',' ORDER BY oid), '') FROM pg_catalog.pg_enum) || '/' ||
+		(SELECT COALESCE(pg_catalog.string_agg(a.attrelid || ' ' || a.attnum || ' ' || a.atttypid || ' ' || a.attisdropped, ',' ORDER BY a.attrelid, a.attnum), '')
+			FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid WHERE c.relkind = 'c')
+		FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()`).
+		Scan(&s.ServerStart, &s.Reset_, &s.Database, &system, &s.ServerReset, &horizon, &types)
+	sum := md5.Sum([]byte(types)) //nolint:gosec // See above.
+	s.System, s.Horizon, s.Types = uint64(system), uint64(horizon), sum[:]
+	return s, err
 }
 
-// comparable says whether counters of two moments are of the same run of the same server.
-func comparable(before, now *snapshotv1.Counters) bool {
-	return before != nil && now != nil && before.GetServerStart() != 0 && proto.Equal(before, now)
+// horizonLimit is how many transactions may lie between two snapshots for rows to be told apart by their age: half of
+// what transaction ids can count.
+const horizonLimit = 1 << 30
+
+// comparable says whether tables of two moments can be compared without being read: the same run of the same server, and
+// values are written the same way.
+func comparable(before, now *snapshotv1.Server) bool {
+	return before.GetServerStart() != 0 && before.GetServerStart() == now.GetServerStart() && before.GetReset_() == now.GetReset_() &&
+		before.GetDatabase() == now.GetDatabase() && before.GetSystem() == now.GetSystem() && before.GetServerReset() == now.GetServerReset() &&
+		bytes.Equal(before.GetTypes(), now.GetTypes()) && now.GetHorizon() >= before.GetHorizon() && now.GetHorizon()-before.GetHorizon() < horizonLimit
 }
 
 // readCounters notes the counters of each table by its object id. They must be noted before a snapshot begins: what is
@@ -47,6 +62,21 @@ func readCounters(ctx context.Context, conn *pgx.Conn) (map[uint32]*snapshotv1.T
 		return nil
 	})
 	return states, err
+}
+
+// settledCounters reads the counters once more, and whether they can be believed: a session keeps what it counted to itself
+// for up to ten seconds when idle (PostgreSQL 15, pgstat.c), longer while it works. So no other session may be there but
+// those that have been idle for longer. It is asked within the snapshot's transaction, which has not read them before.
+func settledCounters(ctx context.Context, conn *pgx.Conn) (settled bool, now map[uint32]*snapshotv1.TableState, err error) {
+	err = conn.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE datname = pg_catalog.current_database()
+		AND pid <> pg_catalog.pg_backend_pid() AND backend_type IS DISTINCT FROM 'autovacuum worker'
+		AND NOT COALESCE(state = 'idle' AND state_change < pg_catalog.clock_timestamp() - interval '15 seconds', false))
+		AND pg_catalog.current_setting('track_counts')::bool`).Scan(&settled)
+	if err != nil || !settled {
+		return false, nil, err
+	}
+	now, err = readCounters(ctx, conn)
+	return true, now, err
 }
 
 // catalogs are those in which definitions stand, with what tells a database's own rows from the server's.
@@ -91,7 +121,7 @@ var catalogs = []struct{ name, own string }{
 
 // catalogState digests which versions of which rows the catalogs have: a row that changes is another version in another
 // place. It says that definitions surely did not change on the same run of the same server; it says nothing else.
-func catalogState(ctx context.Context, tx pgx.Tx, server *snapshotv1.Counters) ([]byte, error) {
+func catalogState(ctx context.Context, tx pgx.Tx, server *snapshotv1.Server) ([]byte, error) {
 	parts := make([]string, len(catalogs))
 	for i, c := range catalogs {
 		parts[i] = fmt.Sprintf("(SELECT pg_catalog.md5(COALESCE(pg_catalog.string_agg(ctid::text || xmin::text, ',' ORDER BY ctid), '')) FROM pg_catalog.%s WHERE %s)", c.name, c.own)

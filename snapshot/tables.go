@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -18,7 +17,9 @@ type plan struct {
 	*table
 	previous *snapshotv1.Table // nil when the snapshot before had no such table, or another of its name
 	parts    []*part
-	taken    bool // taken over from the snapshot before, unread
+	trusted  bool // what surely did not change since the snapshot before can be told
+	taken    bool // taken over from it, unread
+	survey   *survey
 }
 
 // part is a range of a table's keys that is read at a time.
@@ -29,6 +30,8 @@ type part struct {
 	before *snapshotv1.Part // of the snapshot before, in which the range lay
 	memory *memory
 	note   *noting
+	marks  []mark // of the snapshot before, where they are known
+	first  int    // the number that the part's first mark has in the table's survey
 	result *snapshotv1.Part
 }
 
@@ -49,15 +52,23 @@ func (m *maker) plan(ctx context.Context, manifest *snapshotv1.Manifest, counter
 	for _, t := range append(slices.Clone(m.previous.GetTables()), m.previous.GetLargeObjects()) {
 		before[quote(t.GetRelation())] = t
 	}
-	trust := !m.Whole && comparable(m.previous.GetCounters(), manifest.GetCounters())
+	trust := !m.Whole && comparable(m.previous.GetServer(), manifest.GetServer())
+	settled, now := false, map[uint32]*snapshotv1.TableState{}
+	if trust {
+		if settled, now, err = settledCounters(ctx, m.source.conn); err != nil {
+			return err
+		}
+	}
 	for _, t := range tables {
 		p := &plan{table: t}
 		if old := before[t.quoted()]; old != nil && slices.Equal(old.GetColumns(), t.columnNames()) && int(old.GetKeyColumns()) == t.keys {
 			p.previous = old
 		}
-		if state := counters[t.oid]; state != nil && state.GetFile() == t.file {
+		if state := counters[t.oid]; state != nil && state.GetFile() == t.file && len(t.types) > 0 {
+			state.Columns = t.types
 			t.state = state
-			p.taken = trust && p.previous != nil && sameState(p.previous.GetState(), state)
+			p.trusted = trust && p.previous != nil && sameTable(p.previous.GetState(), state)
+			p.taken = p.trusted && settled && sameCounts(p.previous.GetState(), now[t.oid])
 		}
 		if !p.taken {
 			if err := m.divide(ctx, p); err != nil {
@@ -70,10 +81,14 @@ func (m *maker) plan(ctx context.Context, manifest *snapshotv1.Manifest, counter
 	return nil
 }
 
-// sameState says that a table is the same file, and that the server counted no change to its rows.
-func sameState(a, b *snapshotv1.TableState) bool {
-	return a != nil && b != nil && a.GetOid() == b.GetOid() && a.GetFile() == b.GetFile() && b.GetFile() != 0 &&
-		a.GetInserted() == b.GetInserted() && a.GetUpdated() == b.GetUpdated() && a.GetDeleted() == b.GetDeleted()
+// sameTable says that a table is the same file, and that its values are written the same way.
+func sameTable(a, b *snapshotv1.TableState) bool {
+	return a.GetOid() == b.GetOid() && a.GetFile() == b.GetFile() && b.GetFile() != 0 && len(b.GetColumns()) > 0 && bytes.Equal(a.GetColumns(), b.GetColumns())
+}
+
+// sameCounts says that the server counted no change to a table's rows.
+func sameCounts(a, b *snapshotv1.TableState) bool {
+	return a.GetInserted() == b.GetInserted() && a.GetUpdated() == b.GetUpdated() && a.GetDeleted() == b.GetDeleted()
 }
 
 // divide parts a table: as it was parted before, and finer where it has grown.
@@ -115,45 +130,89 @@ func (m *maker) cuts(ctx context.Context, t *table, r keyRange, size int64) ([][
 	return divide(ctx, m.source.tx, t, r, int(size/partBytes))
 }
 
-// storeTables reads the parts, the largest first, over some connections at once.
-func (m *maker) storeTables(ctx context.Context, work *errgroup.Group) {
+// storeTables looks at the tables that may have changed, and reads what did, the largest parts first, over some connections at once.
+func (m *maker) storeTables(ctx context.Context) error {
 	var parts []*part
 	var size int64
-	for _, p := range m.tables {
-		parts = append(parts, p.parts...)
-		for _, part := range p.parts {
-			size += part.size
+	for _, t := range m.tables {
+		parts = append(parts, t.parts...)
+		for _, p := range t.parts {
+			size += p.size
 		}
 	}
-	slices.SortStableFunc(parts, func(a, b *part) int { return int(b.size - a.size) })
-	queue := make(chan *part, len(parts))
-	for _, p := range parts {
-		queue <- p
-	}
-	close(queue)
-	work.Go(func() error { return m.storeParts(ctx, m.source.conn, queue) })
+	conns := []*pgx.Conn{m.source.conn}
+	defer func() {
+		for _, conn := range conns[1:] {
+			_ = conn.Close(context.WithoutCancel(ctx)) // It was only read.
+		}
+	}()
 	for range min(m.Connections, len(parts), int(size/laneBytes)+1) - 1 {
-		work.Go(func() (err error) {
-			conn, err := m.source.lane(ctx)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
-			return m.storeParts(ctx, conn, queue)
-		})
+		conn, err := m.source.lane(ctx)
+		if err != nil {
+			return err
+		}
+		conns = append(conns, conn)
 	}
+	if err := share(ctx, conns, m.surveys()); err != nil {
+		return err
+	}
+	slices.SortStableFunc(parts, func(a, b *part) int { return int(b.size - a.size) })
+	jobs := make([]job, len(parts))
+	for i, p := range parts {
+		jobs[i] = func(ctx context.Context, conn *pgx.Conn) error { return m.storePart(ctx, conn, p) }
+	}
+	return share(ctx, conns, jobs)
 }
 
 // laneBytes of tables are worth another connection.
 const laneBytes = 16 << 20
 
-func (m *maker) storeParts(ctx context.Context, conn *pgx.Conn, queue <-chan *part) error {
-	for p := range queue {
-		if err := m.storePart(ctx, conn, p); err != nil {
-			return err
+// job is done on one of some connections.
+type job func(ctx context.Context, conn *pgx.Conn) error
+
+// share does jobs in their order, one at a time on each connection.
+func share(ctx context.Context, conns []*pgx.Conn, jobs []job) error {
+	queue := make(chan job, len(jobs))
+	for _, j := range jobs {
+		queue <- j
+	}
+	close(queue)
+	work, ctx := errgroup.WithContext(ctx)
+	for _, conn := range conns {
+		work.Go(func() error {
+			for j := range queue {
+				if err := j(ctx, conn); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return work.Wait()
+}
+
+// surveys recalls the parts of tables that may be taken over in ranges, and says what is to be looked at.
+func (m *maker) surveys() []job {
+	var looks []job
+	for _, t := range m.tables {
+		if t.taken || !t.trusted || m.Cache == "" || len(t.parts) != len(t.previous.GetParts()) {
+			continue
+		}
+		for _, p := range t.parts {
+			if len(p.before.GetName()) == nameBytes {
+				p.marks = rememberMarks(m.cacheOf(t.relation(), p.from), Name(p.before.GetName()))
+			}
+		}
+		if t.survey = surveyOf(t.table, t.parts); t.survey == nil {
+			continue
+		}
+		for _, span := range t.survey.spans() {
+			looks = append(looks, func(ctx context.Context, conn *pgx.Conn) error {
+				return t.survey.look(ctx, conn, span, m.previous.GetServer())
+			})
 		}
 	}
-	return nil
+	return looks
 }
 
 // storePart reads a part and stores what of it is new.
@@ -168,18 +227,16 @@ func (m *maker) storePart(ctx context.Context, conn *pgx.Conn, p *part) (err err
 	}
 	s := &storing{maker: m, ctx: ctx, part: p}
 	s.grower.save = s.saveNode
-	cut := &cutter{seed: m.naming.cut, keys: p.plan.keys, emit: s.chunk}
-	if err := copyRows(ctx, conn, p.plan.table, p.keyRange, cut); err != nil {
-		return err
-	}
-	if err := cut.close(); err != nil {
-		return err
+	for i, run := range stretches(p) {
+		if err := s.stretch(conn, run, i == 0); err != nil {
+			return err
+		}
 	}
 	root, levels, err := s.grower.root()
 	if err != nil {
 		return err
 	}
-	p.result = &snapshotv1.Part{From: p.from, Levels: uint32(levels), Rows: cut.rows, Bytes: cut.bytes, Packs: s.packs()}
+	p.result = &snapshotv1.Part{From: p.from, Levels: uint32(levels), Rows: s.rowsSeen, Bytes: s.bytesSeen, Packs: s.packs()}
 	if levels > 0 {
 		p.result.Root, p.result.Name = toLocation(root.at), root.name[:]
 	}
@@ -188,7 +245,26 @@ func (m *maker) storePart(ctx context.Context, conn *pgx.Conn, p *part) (err err
 	if p.note == nil {
 		return nil
 	}
-	return p.note.finish(root.name)
+	return p.note.finish(root.name, s.marker.marks)
+}
+
+// stretch takes over a run of chunks, or reads it.
+func (s *storing) stretch(conn *pgx.Conn, run stretch, first bool) error {
+	if run.taken {
+		s.marker.marks = append(s.marker.marks, run.marks...)
+		for _, c := range run.old {
+			if err := s.add(c, &c); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	s.marker.begin(run.from, first)
+	cut := &cutter{seed: s.naming.cut, keys: s.part.plan.keys, emit: s.chunk}
+	if err := copyRows(s.ctx, conn, s.part.plan.table, run.keyRange, cut); err != nil {
+		return err
+	}
+	return cut.close()
 }
 
 // recall finds what is known of the part in the snapshot before.
@@ -219,6 +295,9 @@ type storing struct {
 	part   *part
 	grower grower
 	used   map[Pack]bool
+	marker marker
+
+	rowsSeen, bytesSeen uint64
 
 	turner     turner
 	rows, base []uint64
@@ -229,6 +308,7 @@ type storing struct {
 // chunk stores what of a chunk is new.
 func (s *storing) chunk(c *chunk) error {
 	s.progress(int64(len(c.lines)))
+	s.marker.chunk(c)
 	name := s.naming.name(kindRows, c.lines)
 	old := s.part.memory.find(c.start)
 	if old != nil && old.name == name {
@@ -313,6 +393,7 @@ func chunkOf(lines []byte) *chunk {
 
 // add takes the chunk into the part's tree and notes it for the next snapshot. old is the remembered one that it shares its base with.
 func (s *storing) add(e remembered, old *remembered) error {
+	s.rowsSeen, s.bytesSeen = s.rowsSeen+e.rows, s.bytesSeen+e.bytes
 	s.use(e.at.pack)
 	if e.base != nil {
 		s.use(e.base.at.pack)

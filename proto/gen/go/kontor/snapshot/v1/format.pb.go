@@ -57,8 +57,8 @@ type Manifest struct {
 	MaterializedViews []*Relation `protobuf:"bytes,13,rep,name=materialized_views,json=materializedViews,proto3" json:"materialized_views,omitempty"`
 	// Whether every byte was read, or tables that surely had not changed were taken over.
 	ReadWhole bool `protobuf:"varint,14,opt,name=read_whole,json=readWhole,proto3" json:"read_whole,omitempty"`
-	// The counters that say whether a table changed since; empty when they can't be trusted.
-	Counters      *Counters `protobuf:"bytes,15,opt,name=counters,proto3" json:"counters,omitempty"`
+	// The server's state, by which the next snapshot knows what surely did not change.
+	Server        *Server `protobuf:"bytes,15,opt,name=server,proto3" json:"server,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -191,9 +191,9 @@ func (x *Manifest) GetReadWhole() bool {
 	return false
 }
 
-func (x *Manifest) GetCounters() *Counters {
+func (x *Manifest) GetServer() *Server {
 	if x != nil {
-		return x.Counters
+		return x.Server
 	}
 	return nil
 }
@@ -684,7 +684,9 @@ type TableState struct {
 	// See inserted.
 	Updated uint64 `protobuf:"varint,4,opt,name=updated,proto3" json:"updated,omitempty"`
 	// See inserted.
-	Deleted       uint64 `protobuf:"varint,5,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	Deleted uint64 `protobuf:"varint,5,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	// Digest of the columns' types; empty when values' text hangs on more than the row.
+	Columns       []byte `protobuf:"bytes,6,opt,name=columns,proto3" json:"columns,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -754,8 +756,15 @@ func (x *TableState) GetDeleted() uint64 {
 	return 0
 }
 
-// What tells whether the counters of tables can be compared with those of a snapshot before.
-type Counters struct {
+func (x *TableState) GetColumns() []byte {
+	if x != nil {
+		return x.Columns
+	}
+	return nil
+}
+
+// What tells whether tables can be compared with those of a snapshot before without being read.
+type Server struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When the server started, in microseconds since 1970.
 	ServerStart int64 `protobuf:"varint,1,opt,name=server_start,json=serverStart,proto3" json:"server_start,omitempty"`
@@ -764,25 +773,32 @@ type Counters struct {
 	// The database's object id.
 	Database uint32 `protobuf:"varint,3,opt,name=database,proto3" json:"database,omitempty"`
 	// The server's system identifier.
-	System        uint64 `protobuf:"varint,4,opt,name=system,proto3" json:"system,omitempty"`
+	System uint64 `protobuf:"varint,4,opt,name=system,proto3" json:"system,omitempty"`
+	// When the server's own counters were reset last, in microseconds since 1970: a crash does that too.
+	ServerReset int64 `protobuf:"varint,5,opt,name=server_reset,json=serverReset,proto3" json:"server_reset,omitempty"`
+	// The oldest transaction that was under way when the snapshot began: rows
+	// that it or a later one wrote may be newer than the snapshot.
+	Horizon uint64 `protobuf:"varint,6,opt,name=horizon,proto3" json:"horizon,omitempty"`
+	// Digest of what else decides how values are written: enums' labels, composite types.
+	Types         []byte `protobuf:"bytes,7,opt,name=types,proto3" json:"types,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Counters) Reset() {
-	*x = Counters{}
+func (x *Server) Reset() {
+	*x = Server{}
 	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Counters) String() string {
+func (x *Server) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Counters) ProtoMessage() {}
+func (*Server) ProtoMessage() {}
 
-func (x *Counters) ProtoReflect() protoreflect.Message {
+func (x *Server) ProtoReflect() protoreflect.Message {
 	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -794,37 +810,58 @@ func (x *Counters) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Counters.ProtoReflect.Descriptor instead.
-func (*Counters) Descriptor() ([]byte, []int) {
+// Deprecated: Use Server.ProtoReflect.Descriptor instead.
+func (*Server) Descriptor() ([]byte, []int) {
 	return file_kontor_snapshot_v1_format_proto_rawDescGZIP(), []int{8}
 }
 
-func (x *Counters) GetServerStart() int64 {
+func (x *Server) GetServerStart() int64 {
 	if x != nil {
 		return x.ServerStart
 	}
 	return 0
 }
 
-func (x *Counters) GetReset_() int64 {
+func (x *Server) GetReset_() int64 {
 	if x != nil {
 		return x.Reset_
 	}
 	return 0
 }
 
-func (x *Counters) GetDatabase() uint32 {
+func (x *Server) GetDatabase() uint32 {
 	if x != nil {
 		return x.Database
 	}
 	return 0
 }
 
-func (x *Counters) GetSystem() uint64 {
+func (x *Server) GetSystem() uint64 {
 	if x != nil {
 		return x.System
 	}
 	return 0
+}
+
+func (x *Server) GetServerReset() int64 {
+	if x != nil {
+		return x.ServerReset
+	}
+	return 0
+}
+
+func (x *Server) GetHorizon() uint64 {
+	if x != nil {
+		return x.Horizon
+	}
+	return 0
+}
+
+func (x *Server) GetTypes() []byte {
+	if x != nil {
+		return x.Types
+	}
+	return nil
 }
 
 // A sequence.
@@ -1142,7 +1179,7 @@ var File_kontor_snapshot_v1_format_proto protoreflect.FileDescriptor
 
 const file_kontor_snapshot_v1_format_proto_rawDesc = "" +
 	"\n" +
-	"\x1fkontor/snapshot/v1/format.proto\x12\x12kontor.snapshot.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb0\x05\n" +
+	"\x1fkontor/snapshot/v1/format.proto\x12\x12kontor.snapshot.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaa\x05\n" +
 	"\bManifest\x12\x18\n" +
 	"\acompany\x18\x01 \x01(\fR\acompany\x12\x1a\n" +
 	"\bsnapshot\x18\x02 \x01(\fR\bsnapshot\x12\x1a\n" +
@@ -1159,8 +1196,8 @@ const file_kontor_snapshot_v1_format_proto_rawDesc = "" +
 	"\x05packs\x18\f \x01(\fR\x05packs\x12K\n" +
 	"\x12materialized_views\x18\r \x03(\v2\x1c.kontor.snapshot.v1.RelationR\x11materializedViews\x12\x1d\n" +
 	"\n" +
-	"read_whole\x18\x0e \x01(\bR\treadWhole\x128\n" +
-	"\bcounters\x18\x0f \x01(\v2\x1c.kontor.snapshot.v1.CountersR\bcounters\"\x95\x01\n" +
+	"read_whole\x18\x0e \x01(\bR\treadWhole\x122\n" +
+	"\x06server\x18\x0f \x01(\v2\x1a.kontor.snapshot.v1.ServerR\x06server\"\x95\x01\n" +
 	"\bDatabase\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12%\n" +
 	"\x0eserver_version\x18\x02 \x01(\rR\rserverVersion\x12\x1a\n" +
@@ -1195,19 +1232,23 @@ const file_kontor_snapshot_v1_format_proto_rawDesc = "" +
 	"\x06levels\x18\x04 \x01(\rR\x06levels\x12\x12\n" +
 	"\x04rows\x18\x05 \x01(\x04R\x04rows\x12\x14\n" +
 	"\x05bytes\x18\x06 \x01(\x04R\x05bytes\x12\x14\n" +
-	"\x05packs\x18\a \x01(\fR\x05packs\"\x82\x01\n" +
+	"\x05packs\x18\a \x01(\fR\x05packs\"\x9c\x01\n" +
 	"\n" +
 	"TableState\x12\x10\n" +
 	"\x03oid\x18\x01 \x01(\rR\x03oid\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\rR\x04file\x12\x1a\n" +
 	"\binserted\x18\x03 \x01(\x04R\binserted\x12\x18\n" +
 	"\aupdated\x18\x04 \x01(\x04R\aupdated\x12\x18\n" +
-	"\adeleted\x18\x05 \x01(\x04R\adeleted\"w\n" +
-	"\bCounters\x12!\n" +
+	"\adeleted\x18\x05 \x01(\x04R\adeleted\x12\x18\n" +
+	"\acolumns\x18\x06 \x01(\fR\acolumns\"\xc8\x01\n" +
+	"\x06Server\x12!\n" +
 	"\fserver_start\x18\x01 \x01(\x03R\vserverStart\x12\x14\n" +
 	"\x05reset\x18\x02 \x01(\x03R\x05reset\x12\x1a\n" +
 	"\bdatabase\x18\x03 \x01(\rR\bdatabase\x12\x16\n" +
-	"\x06system\x18\x04 \x01(\x04R\x06system\"\x80\x01\n" +
+	"\x06system\x18\x04 \x01(\x04R\x06system\x12!\n" +
+	"\fserver_reset\x18\x05 \x01(\x03R\vserverReset\x12\x18\n" +
+	"\ahorizon\x18\x06 \x01(\x04R\ahorizon\x12\x14\n" +
+	"\x05types\x18\a \x01(\fR\x05types\"\x80\x01\n" +
 	"\bSequence\x128\n" +
 	"\brelation\x18\x01 \x01(\v2\x1c.kontor.snapshot.v1.RelationR\brelation\x12\x1d\n" +
 	"\n" +
@@ -1259,7 +1300,7 @@ var file_kontor_snapshot_v1_format_proto_goTypes = []any{
 	(*Table)(nil),                 // 5: kontor.snapshot.v1.Table
 	(*Part)(nil),                  // 6: kontor.snapshot.v1.Part
 	(*TableState)(nil),            // 7: kontor.snapshot.v1.TableState
-	(*Counters)(nil),              // 8: kontor.snapshot.v1.Counters
+	(*Server)(nil),                // 8: kontor.snapshot.v1.Server
 	(*Sequence)(nil),              // 9: kontor.snapshot.v1.Sequence
 	(*Node)(nil),                  // 10: kontor.snapshot.v1.Node
 	(*Bases)(nil),                 // 11: kontor.snapshot.v1.Bases
@@ -1273,7 +1314,7 @@ var file_kontor_snapshot_v1_format_proto_depIdxs = []int32{
 	9,  // 4: kontor.snapshot.v1.Manifest.sequences:type_name -> kontor.snapshot.v1.Sequence
 	5,  // 5: kontor.snapshot.v1.Manifest.large_objects:type_name -> kontor.snapshot.v1.Table
 	2,  // 6: kontor.snapshot.v1.Manifest.materialized_views:type_name -> kontor.snapshot.v1.Relation
-	8,  // 7: kontor.snapshot.v1.Manifest.counters:type_name -> kontor.snapshot.v1.Counters
+	8,  // 7: kontor.snapshot.v1.Manifest.server:type_name -> kontor.snapshot.v1.Server
 	3,  // 8: kontor.snapshot.v1.Piece.location:type_name -> kontor.snapshot.v1.Location
 	2,  // 9: kontor.snapshot.v1.Table.relation:type_name -> kontor.snapshot.v1.Relation
 	6,  // 10: kontor.snapshot.v1.Table.parts:type_name -> kontor.snapshot.v1.Part
