@@ -64,12 +64,13 @@ func decode(stored []byte, want int) ([]byte, error) {
 	if c.err != nil {
 		return nil, fmt.Errorf("snapshot: zstd: %w", c.err)
 	}
-	out, err := stored[1:], error(nil)
+	out := stored[1:]
 	switch stored[0] {
 	case plain:
 	case columns:
 		return decodeRows(stored, want)
 	case compressed:
+		var err error
 		if out, err = c.decode.DecodeAll(stored[1:], make([]byte, 0, min(want, 4*maxChunkBytes))); err != nil {
 			return nil, damagedf("zstd: %v", err)
 		}

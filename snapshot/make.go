@@ -130,7 +130,7 @@ func (m *maker) prepare(ctx context.Context) (err error) {
 	}
 	m.reader = newReader(m.repo, m.keys, m.naming)
 	if m.Previous != nil {
-		if m.previous, _, err = m.reader.readManifest(ctx, m.Previous.Ref, &m.Previous.Head); err != nil {
+		if m.previous, err = m.reader.readManifest(ctx, m.Previous.Ref, &m.Previous.Head); err != nil {
 			return err
 		}
 	}

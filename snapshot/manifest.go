@@ -128,19 +128,17 @@ func openManifest(keys Keys, ref Ref, object []byte) (*snapshotv1.Manifest, erro
 }
 
 // readManifest reads a snapshot's root. A head, where one is known, must be its own.
-func (r *reader) readManifest(ctx context.Context, ref Ref, known *Head) (*snapshotv1.Manifest, Head, error) {
+func (r *reader) readManifest(ctx context.Context, ref Ref, known *Head) (*snapshotv1.Manifest, error) {
 	from, err := r.repo.store.Open(ctx, r.repo.manifest(ref), 0, -1)
 	if err != nil {
-		return nil, Head{}, err
+		return nil, err
 	}
 	object, err := io.ReadAll(io.LimitReader(from, manifestLimit+1))
 	if err = errors.Join(err, from.Close()); err != nil {
-		return nil, Head{}, err
+		return nil, err
 	}
-	head := r.naming.head(object)
-	if known != nil && head != *known {
-		return nil, Head{}, damagedf("a manifest's head is %s, not %s", hex.EncodeToString(head[:4]), hex.EncodeToString(known[:4]))
+	if head := r.naming.head(object); known != nil && head != *known {
+		return nil, damagedf("a manifest's head is %s, not %s", hex.EncodeToString(head[:4]), hex.EncodeToString(known[:4]))
 	}
-	m, err := openManifest(r.keys, ref, object)
-	return m, head, err
+	return openManifest(r.keys, ref, object)
 }

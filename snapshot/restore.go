@@ -60,7 +60,7 @@ func Restore(ctx context.Context, repo Repository, o RestoreOrder) (*Restored, e
 	if r.reader, err = repo.reader(); err != nil {
 		return nil, err
 	}
-	if r.manifest, _, err = r.reader.readManifest(ctx, o.Ref, o.Head); err != nil {
+	if r.manifest, err = r.reader.readManifest(ctx, o.Ref, o.Head); err != nil {
 		return nil, err
 	}
 	dir, err := os.MkdirTemp("", "kontor-restore-")

@@ -115,6 +115,8 @@ type repository struct {
 	folder string // ends with a slash
 }
 
-func (r repository) pack(id Pack) string { return r.folder + "packs/" + id.String() }
+func (r repository) pack(id Pack) string { return r.packs() + id.String() }
+
+func (r repository) packs() string { return r.folder + "packs/" }
 
 func (r repository) manifests() string { return r.folder + "manifests/" }

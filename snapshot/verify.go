@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"slices"
 	"sync/atomic"
@@ -29,7 +30,7 @@ func Verify(ctx context.Context, repo Repository, o VerifyOrder) error {
 	if err != nil {
 		return err
 	}
-	m, _, err := r.readManifest(ctx, o.Ref, o.Head)
+	m, err := r.readManifest(ctx, o.Ref, o.Head)
 	if err != nil {
 		if errors.Is(err, ErrMissing) {
 			return damagedf("the manifest is missing")
@@ -45,6 +46,14 @@ func Verify(ctx context.Context, repo Repository, o VerifyOrder) error {
 	work.Go(func() error {
 		for _, p := range m.GetSchema() {
 			if _, err := r.piece(ctx, p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	work.Go(func() error {
+		for id := range slices.Chunk(m.GetPacks(), 16) {
+			if err := r.checkPack(ctx, Pack(id)); err != nil {
 				return err
 			}
 		}
@@ -75,4 +84,47 @@ func partsOf(m *snapshotv1.Manifest) (parts []*snapshotv1.Part, all int64) {
 	}
 	slices.SortStableFunc(parts, func(a, b *snapshotv1.Part) int { return int(b.GetBytes()) - int(a.GetBytes()) })
 	return parts, all
+}
+
+// checkPack says whether a pack is as long as its directory says, and the directory authentic.
+func (r *reader) checkPack(ctx context.Context, id Pack) error {
+	size := int64(-1)
+	err := r.repo.store.List(ctx, r.repo.pack(id), func(_ string, bytes int64) error {
+		size = bytes
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if size < int64(headBytes+tagBytes+tailBytes) {
+		return damagedf("pack %s is missing or cut off", id)
+	}
+	aead, err := r.cipher(ctx, id)
+	if err != nil {
+		return err
+	}
+	tail, err := r.bytes(ctx, id, size-int64(tailBytes), int64(tailBytes))
+	if err != nil {
+		return err
+	}
+	length, count := int64(binary.BigEndian.Uint32(tail)), binary.BigEndian.Uint32(tail[4:])
+	if string(tail[8:]) != packEnd || length != int64(count)*entryBytes+tagBytes || length > size-int64(headBytes+tailBytes) {
+		return damagedf("pack %s has no end", id)
+	}
+	sealed, err := r.bytes(ctx, id, size-int64(tailBytes)-length, length)
+	if err != nil {
+		return err
+	}
+	directory, err := aead.Open(nil, nonce(count), sealed, bound(r.keys.Company, id, count, record{kind: kindDirectory}))
+	if err != nil {
+		return damagedf("the directory of pack %s is not authentic", id)
+	}
+	end := int64(headBytes)
+	for e := range slices.Chunk(directory, entryBytes) {
+		end += int64(binary.BigEndian.Uint32(e[entryBytes-4:]))
+	}
+	if end+length+int64(tailBytes) != size {
+		return damagedf("pack %s is not as long as its records", id)
+	}
+	return nil
 }
