@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
-	"golang.org/x/sync/errgroup"
 
 	snapshotv1 "kontor.internal/proto/gen/go/kontor/snapshot/v1"
 	"kontor.internal/snapshot/pgtool"
@@ -133,48 +132,86 @@ func (r *restorer) writeSchema(ctx context.Context, path string) error {
 	return file.Close()
 }
 
-// fill restores all rows, the largest parts first, over some connections at once.
-func (r *restorer) fill(ctx context.Context) error {
-	type job struct {
-		table *snapshotv1.Table
-		part  *snapshotv1.Part
-	}
-	var jobs []job
+// filling is some parts of a table, one after another in the key's order.
+type filling struct {
+	table *snapshotv1.Table
+	parts []*snapshotv1.Part
+	bytes int64
+	alone bool // nobody else fills the table
+}
+
+// fillings share the tables out: each whole, but those that are more than one connection's share.
+func (r *restorer) fillings() (all []filling) {
 	for _, t := range r.manifest.GetTables() {
-		for _, p := range t.GetParts() {
-			jobs = append(jobs, job{t, p})
-			r.all += int64(p.GetBytes())
+		r.all += int64(t.GetBytes())
+	}
+	fair := r.all/int64(r.Connections) + 1
+	for _, t := range r.manifest.GetTables() {
+		pieces := 1
+		if int64(t.GetBytes()) > fair {
+			pieces = min(r.Connections, max(1, len(t.GetParts())))
+		}
+		for parts := range slices.Chunk(t.GetParts(), max(1, (len(t.GetParts())+pieces-1)/pieces)) {
+			f := filling{table: t, parts: parts, alone: pieces == 1}
+			for _, p := range parts {
+				f.bytes += int64(p.GetBytes())
+			}
+			all = append(all, f)
 		}
 	}
-	slices.SortStableFunc(jobs, func(a, b job) int { return int(b.part.GetBytes()) - int(a.part.GetBytes()) })
-	queue := make(chan job, len(jobs))
-	for _, j := range jobs {
-		queue <- j
-	}
-	close(queue)
-	work, ctx := errgroup.WithContext(ctx)
-	for lane := range min(r.Connections, max(1, len(jobs))) {
-		work.Go(func() (err error) {
-			conn, err := connect(ctx, r.Login)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
-			for j := range queue {
-				if err := r.fillPart(ctx, conn, j.table, j.part); err != nil {
-					return fmt.Errorf("restore %s: %w", quote(j.table.GetRelation()), err)
-				}
-			}
-			if lane == 0 {
-				return r.fillObjects(ctx, conn)
+	slices.SortStableFunc(all, func(a, b filling) int { return int(b.bytes - a.bytes) })
+	return all
+}
+
+// fill restores all rows, the largest tables first, over some connections at once.
+func (r *restorer) fill(ctx context.Context) error {
+	var jobs []job
+	for _, f := range r.fillings() {
+		jobs = append(jobs, func(ctx context.Context, conn *pgx.Conn) error {
+			if err := r.fillTable(ctx, conn, f); err != nil {
+				return fmt.Errorf("restore %s: %w", quote(f.table.GetRelation()), err)
 			}
 			return nil
 		})
 	}
-	return work.Wait()
+	jobs = append(jobs, r.fillObjects)
+	var conns []*pgx.Conn
+	defer func() {
+		for _, conn := range conns {
+			_ = conn.Close(context.WithoutCancel(ctx)) // Everything is committed.
+		}
+	}()
+	for range min(r.Connections, len(jobs)) {
+		conn, err := connect(ctx, r.Login)
+		if err != nil {
+			return err
+		}
+		conns = append(conns, conn)
+	}
+	return share(ctx, conns, jobs)
 }
 
-func (r *restorer) fillPart(ctx context.Context, conn *pgx.Conn, t *snapshotv1.Table, p *snapshotv1.Part) error {
+// fillTable fills in one transaction. A table that is emptied in it first takes rows that are frozen already, so that
+// nobody has to look at them again to see that everybody may.
+func (r *restorer) fillTable(ctx context.Context, conn *pgx.Conn, f filling) error {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		option := ""
+		if f.alone {
+			if _, err := tx.Exec(ctx, "TRUNCATE ONLY "+quote(f.table.GetRelation())); err != nil {
+				return err
+			}
+			option = " WITH (FREEZE)"
+		}
+		for _, p := range f.parts {
+			if err := r.fillPart(ctx, conn, f.table, p, option); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (r *restorer) fillPart(ctx context.Context, conn *pgx.Conn, t *snapshotv1.Table, p *snapshotv1.Part, option string) error {
 	if len(t.GetColumns()) == 0 { // Rows of nothing but what is made anew.
 		_, err := conn.Exec(ctx, "INSERT INTO "+quote(t.GetRelation())+" SELECT FROM pg_catalog.generate_series(1, $1::bigint)", int64(p.GetRows()))
 		return err
@@ -183,7 +220,7 @@ func (r *restorer) fillPart(ctx context.Context, conn *pgx.Conn, t *snapshotv1.T
 	for i, c := range t.GetColumns() {
 		columns[i] = pgx.Identifier{c}.Sanitize()
 	}
-	return r.copyIn(ctx, conn, p, "COPY "+quote(t.GetRelation())+" ("+strings.Join(columns, ", ")+") FROM STDIN")
+	return r.copyIn(ctx, conn, p, "COPY "+quote(t.GetRelation())+" ("+strings.Join(columns, ", ")+") FROM STDIN"+option)
 }
 
 func (r *restorer) copyIn(ctx context.Context, conn *pgx.Conn, p *snapshotv1.Part, statement string) error {

@@ -123,10 +123,13 @@ const (
 	PostData Section = "post-data"
 )
 
+// roomy lets the server sort and join in memory while it builds indexes and checks constraints.
+const roomy = "-c maintenance_work_mem=256MB -c work_mem=128MB -c max_parallel_maintenance_workers=1"
+
 // RestoreSection carries out a section of an archive file, by so many connections at once. What it makes becomes the login's.
 func (t Tools) RestoreSection(ctx context.Context, login *Login, file string, section Section, connections int) error {
 	return t.run(ctx, login, command{
-		program: "pg_restore",
+		program: "pg_restore", options: roomy,
 		args: []string{
 			"--no-password", "--no-owner", "--no-privileges", "--no-tablespaces", "--exit-on-error", "--section=" + string(section),
 			"--jobs=" + strconv.Itoa(connections), "--dbname=" + login.Database, file,
@@ -147,6 +150,7 @@ func (t Tools) Contents(ctx context.Context, from io.Reader) error {
 type command struct {
 	program string
 	args    []string
+	options string // of the server's sessions
 	in      io.Reader
 	out     io.Writer
 }
@@ -172,6 +176,9 @@ func (t Tools) run(ctx context.Context, login *Login, c command) (err error) {
 	cmd.WaitDelay = 5 * time.Second
 	if cmd.Env, err = environment(dir, login); err != nil {
 		return err
+	}
+	if c.options != "" {
+		cmd.Env = append(cmd.Env, "PGOPTIONS="+c.options)
 	}
 	words := &limited{}
 	from := &remembering{from: c.in}
