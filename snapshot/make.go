@@ -35,7 +35,8 @@ type Order struct {
 	Tools pgtool.Tools
 	// Login opens the database. It must be able to read all of it.
 	Login *pgtool.Login
-	// Ref names the new snapshot. Its sequence is higher than any before.
+	// Ref names the new snapshot. Its sequence is higher than any before. It is of this attempt alone: who tries again takes
+	// another id, or a lost attempt could still be in the way.
 	Ref Ref
 	// Moment is now, read before the order is carried out.
 	Moment time.Time
