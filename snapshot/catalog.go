@@ -198,7 +198,8 @@ func quote(r *snapshotv1.Relation) string {
 	return pgx.Identifier{r.GetSchema(), r.GetName()}.Sanitize()
 }
 
-// readViews lists the materialised views that are filled, those that others look at first.
+// readViews lists the materialised views that are filled, those that others look at first. One that looks at a view that is
+// not filled any more is left out: PostgreSQL can't fill it.
 func readViews(ctx context.Context, tx pgx.Tx) ([]*snapshotv1.Relation, error) {
 	rows, err := tx.Query(ctx, `
 WITH RECURSIVE looks (viewer, at) AS (
@@ -208,9 +209,13 @@ WITH RECURSIVE looks (viewer, at) AS (
 	SELECT c.oid, 0 FROM pg_catalog.pg_class c WHERE c.relkind IN ('v', 'm')
 	UNION
 	SELECT l.viewer, d.depth + 1 FROM depth d JOIN looks l ON l.at = d.oid WHERE d.depth < 100
+), unfilled (oid) AS (
+	SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relkind = 'm' AND NOT c.relispopulated
+	UNION
+	SELECT l.viewer FROM unfilled u JOIN looks l ON l.at = u.oid
 )
 SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind = 'm' AND c.relispopulated AND `+own+`
+WHERE c.relkind = 'm' AND c.oid NOT IN (SELECT oid FROM unfilled) AND `+own+`
 ORDER BY (SELECT max(depth) FROM depth WHERE depth.oid = c.oid), n.nspname, c.relname`)
 	if err != nil {
 		return nil, err
