@@ -116,7 +116,7 @@ func (t *table) selection(r keyRange) string {
 	case t.keys > 0:
 		return q + " ORDER BY " + strings.Join(columns[:t.keys], ", ")
 	case len(columns) > 0:
-		return q + ` ORDER BY pg_catalog.row(` + strings.Join(columns, ", ") + `)::text COLLATE "C"`
+		return q + ` ORDER BY ROW(` + strings.Join(columns, ", ") + `)::text COLLATE "C"`
 	default:
 		return q
 	}
