@@ -113,9 +113,10 @@ var obstacles = []struct{ what, query string }{
 	{"an extension that is not allowed", `SELECT extname::text FROM pg_catalog.pg_extension WHERE extname <> ALL ($1)`},
 	{"an extension's own table that holds rows", `SELECT c.oid::regclass::text FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_class c ON c.oid = ANY (e.extconfig)`},
 	{"an event trigger", `SELECT evtname::text FROM pg_catalog.pg_event_trigger`},
+	// Aggregates are written so, and range types bring some along.
 	{"a function in a language that only a superuser may use", `SELECT p.oid::regprocedure::text FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
 		WHERE p.oid >= 16384 AND p.prokind <> 'a' AND NOT l.lanpltrusted AND l.lanname <> 'sql'
-			AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype IN ('e', 'i'))`}, // Range types bring such functions along, and aggregates are written so.
+			AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype IN ('e', 'i'))`},
 }
 
 // DefaultExtensions are those that a company database may have: they bring no rows of their own, and PostgreSQL trusts

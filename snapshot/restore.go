@@ -183,7 +183,27 @@ func (r *restorer) fillPart(ctx context.Context, conn *pgx.Conn, t *snapshotv1.T
 	for i, c := range t.GetColumns() {
 		columns[i] = pgx.Identifier{c}.Sanitize()
 	}
-	return r.copyIn(ctx, conn, p, "COPY "+quote(t.GetRelation())+" ("+strings.Join(columns, ", ")+") FROM STDIN")
+	into, err := entrance(ctx, conn, t.GetRelation())
+	if err != nil {
+		return err
+	}
+	return r.copyIn(ctx, conn, p, "COPY "+into+" ("+strings.Join(columns, ", ")+") FROM STDIN")
+}
+
+// entrance is the table by which rows come into a table: itself, unless rows are spread over it and others by a hash. What hangs on
+// object ids, as an enum's does, has another hash in another database, so that PostgreSQL must spread them anew.
+func entrance(ctx context.Context, conn *pgx.Conn, t *snapshotv1.Relation) (string, error) {
+	var schema, name string
+	err := conn.QueryRow(ctx, `
+WITH RECURSIVE above (oid, height) AS (
+	SELECT $1::text::regclass::oid, 0
+	UNION ALL
+	SELECT i.inhparent, a.height + 1 FROM above a JOIN pg_catalog.pg_class c ON c.oid = a.oid AND c.relispartition JOIN pg_catalog.pg_inherits i ON i.inhrelid = a.oid
+)
+SELECT n.nspname, c.relname FROM above a JOIN pg_catalog.pg_class c ON c.oid = a.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = a.oid
+WHERE a.height = 0 OR p.partstrat = 'h' ORDER BY a.height DESC LIMIT 1`, quote(t)).Scan(&schema, &name)
+	return pgx.Identifier{schema, name}.Sanitize(), err
 }
 
 func (r *restorer) copyIn(ctx context.Context, conn *pgx.Conn, p *snapshotv1.Part, statement string) error {
