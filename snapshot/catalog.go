@@ -31,6 +31,8 @@ type table struct {
 	size        int64 // bytes of its file
 	columns     []column
 	keys        int // of them are the key, the first
+	definition  string // which versions of catalog rows its columns are
+	plain       bool   // values look the same whatever else is defined
 	state       *snapshotv1.TableState
 	largeObject bool // stands for the contents of large objects
 }
@@ -58,13 +60,17 @@ func (t *table) columnNames() []string {
 const own = `n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
 	AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')`
 
-// listTables: the key is the primary key, or else a unique one that is never null. Generated columns are made anew.
+// listTables: the key is the primary key, or else a unique one that is never null. Generated columns are made anew. Values
+// of the types that a database has of its own, and names of objects, look different when a definition has changed.
 const listTables = `
 SELECT c.oid, COALESCE(pg_catalog.pg_relation_filenode(c.oid), 0)::oid, n.nspname, c.relname, pg_catalog.pg_table_size(c.oid),
 	COALESCE(key.columns, '{}'),
 	ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum),
 	ARRAY(SELECT pg_catalog.format_type(a.atttypid, a.atttypmod) FROM pg_catalog.pg_attribute a
-		WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum)
+		WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum),
+	(SELECT COALESCE(pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat(a.ctid, a.xmin), ',' ORDER BY a.attnum)), '') FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0),
+	NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type y ON y.oid = a.atttypid
+		WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND (y.oid >= 16384 OR y.typname ~ '^_?reg'))
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (
 	SELECT ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (number, place)
@@ -86,7 +92,7 @@ func readTables(ctx context.Context, tx pgx.Tx) ([]*table, error) {
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (*table, error) {
 		t := &table{}
 		var keys, names, kinds []string
-		if err := row.Scan(&t.oid, &t.file, &t.schema, &t.name, &t.size, &keys, &names, &kinds); err != nil {
+		if err := row.Scan(&t.oid, &t.file, &t.schema, &t.name, &t.size, &keys, &names, &kinds, &t.definition, &t.plain); err != nil {
 			return nil, err
 		}
 		t.keys = len(keys)

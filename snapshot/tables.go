@@ -57,6 +57,7 @@ func (m *maker) plan(ctx context.Context, manifest *snapshotv1.Manifest, counter
 		}
 		if state := counters[t.oid]; state != nil && state.GetFile() == t.file {
 			t.state = state
+			t.state.Definition = t.definedAs(manifest.GetSchemaState())
 			p.taken = trust && p.previous != nil && sameState(p.previous.GetState(), state)
 		}
 		if !p.taken {
@@ -70,9 +71,17 @@ func (m *maker) plan(ctx context.Context, manifest *snapshotv1.Manifest, counter
 	return nil
 }
 
-// sameState says that a table is the same file, and that the server counted no change to its rows.
+// definedAs digests what its values look like by, as far as that can change.
+func (t *table) definedAs(schema []byte) []byte {
+	if t.plain {
+		return []byte(t.definition)
+	}
+	return append([]byte(t.definition), schema...)
+}
+
+// sameState says that a table is the same file of the same columns, and that the server counted no change to its rows.
 func sameState(a, b *snapshotv1.TableState) bool {
-	return a != nil && b != nil && a.GetOid() == b.GetOid() && a.GetFile() == b.GetFile() && b.GetFile() != 0 &&
+	return a != nil && b != nil && a.GetOid() == b.GetOid() && a.GetFile() == b.GetFile() && b.GetFile() != 0 && len(b.GetDefinition()) > 0 && bytes.Equal(a.GetDefinition(), b.GetDefinition()) &&
 		a.GetInserted() == b.GetInserted() && a.GetUpdated() == b.GetUpdated() && a.GetDeleted() == b.GetDeleted()
 }
 

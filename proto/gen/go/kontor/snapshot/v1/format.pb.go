@@ -684,7 +684,11 @@ type TableState struct {
 	// See inserted.
 	Updated uint64 `protobuf:"varint,4,opt,name=updated,proto3" json:"updated,omitempty"`
 	// See inserted.
-	Deleted       uint64 `protobuf:"varint,5,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	Deleted uint64 `protobuf:"varint,5,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	// A digest of which versions of which catalog rows its columns are, and the types that the database has of its own if it
+	// uses any. Where that is another, rows look different that were not written: a column that came has the name of one that
+	// went, or an enum's label was renamed.
+	Definition    []byte `protobuf:"bytes,6,opt,name=definition,proto3" json:"definition,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -752,6 +756,13 @@ func (x *TableState) GetDeleted() uint64 {
 		return x.Deleted
 	}
 	return 0
+}
+
+func (x *TableState) GetDefinition() []byte {
+	if x != nil {
+		return x.Definition
+	}
+	return nil
 }
 
 // What tells whether the counters of tables can be compared with those of a snapshot before.
@@ -1195,14 +1206,17 @@ const file_kontor_snapshot_v1_format_proto_rawDesc = "" +
 	"\x06levels\x18\x04 \x01(\rR\x06levels\x12\x12\n" +
 	"\x04rows\x18\x05 \x01(\x04R\x04rows\x12\x14\n" +
 	"\x05bytes\x18\x06 \x01(\x04R\x05bytes\x12\x14\n" +
-	"\x05packs\x18\a \x01(\fR\x05packs\"\x82\x01\n" +
+	"\x05packs\x18\a \x01(\fR\x05packs\"\xa2\x01\n" +
 	"\n" +
 	"TableState\x12\x10\n" +
 	"\x03oid\x18\x01 \x01(\rR\x03oid\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\rR\x04file\x12\x1a\n" +
 	"\binserted\x18\x03 \x01(\x04R\binserted\x12\x18\n" +
 	"\aupdated\x18\x04 \x01(\x04R\aupdated\x12\x18\n" +
-	"\adeleted\x18\x05 \x01(\x04R\adeleted\"w\n" +
+	"\adeleted\x18\x05 \x01(\x04R\adeleted\x12\x1e\n" +
+	"\n" +
+	"definition\x18\x06 \x01(\fR\n" +
+	"definition\"w\n" +
 	"\bCounters\x12!\n" +
 	"\fserver_start\x18\x01 \x01(\x03R\vserverStart\x12\x14\n" +
 	"\x05reset\x18\x02 \x01(\x03R\x05reset\x12\x1a\n" +
