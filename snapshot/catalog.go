@@ -30,7 +30,7 @@ type table struct {
 	name        string
 	size        int64 // bytes of its file
 	columns     []column
-	keys        int // of them are the key, the first
+	keys        int    // of them are the key, the first
 	definition  string // which versions of catalog rows its columns are
 	plain       bool   // values look the same whatever else is defined
 	state       *snapshotv1.TableState

@@ -388,4 +388,3 @@ func (r *reader) chunks(ctx context.Context, p *snapshotv1.Part, each func(e ent
 
 // chunksRead are read from the store together.
 const chunksRead = 64
-

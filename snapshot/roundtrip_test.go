@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,7 +32,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, servertest.IgnoreShared()) }
 
 // checks is how many books are drawn where KONTOR_SOAK does not say it.
-const checks = 8
+const checks = 5
 
 // TestEveryRestoreIsTheDatabaseOfItsMoment draws books, changes them again and again, and makes a snapshot each time. All of
 // them must verify, and be restored to exactly what was there. KONTOR_SOAK is how many books are drawn.
@@ -73,7 +74,18 @@ type bundle struct {
 	server *servers.Postgres
 	caFile string
 	tools  pgtool.Tools
-	admin  *pgx.Conn
+
+	mu    sync.Mutex
+	admin *pgx.Conn
+}
+
+// asAdmin carries out a statement as the server's superuser.
+func (b *bundle) asAdmin(t test, statement string) {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, err := b.admin.Exec(context.Background(), statement, pgx.QueryExecModeSimpleProtocol)
+	require.NoError(t, err)
 }
 
 // owner is an ordinary login, as companies have.
@@ -89,8 +101,7 @@ func setup(t *testing.T) *bundle {
 	b.admin, err = pgx.Connect(t.Context(), b.server.DSN(""))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, b.admin.Close(context.Background())) })
-	_, err = b.admin.Exec(t.Context(), fmt.Sprintf("DROP ROLE IF EXISTS %s; CREATE ROLE %s LOGIN PASSWORD '%s'", owner, owner, b.server.Password()), pgx.QueryExecModeSimpleProtocol)
-	require.NoError(t, err)
+	b.asAdmin(t, fmt.Sprintf("DROP ROLE IF EXISTS %s; CREATE ROLE %s LOGIN PASSWORD '%s'", owner, owner, b.server.Password()))
 	return b
 }
 
@@ -108,8 +119,7 @@ type test interface {
 func (b *bundle) database(t test) *pgtool.Login {
 	t.Helper()
 	name := "books_" + uuid.NewString()
-	_, err := b.admin.Exec(context.Background(), fmt.Sprintf("CREATE DATABASE %q OWNER %s TEMPLATE template0", name, owner))
-	require.NoError(t, err)
+	b.asAdmin(t, fmt.Sprintf("CREATE DATABASE %q OWNER %s TEMPLATE template0", name, owner))
 	login := &pgtool.Login{Host: b.server.SocketDir(), Port: b.server.Port(), Database: name, User: owner, Password: b.server.Password()}
 	if login.Host == "" {
 		ca, err := os.ReadFile(b.caFile)
@@ -121,8 +131,7 @@ func (b *bundle) database(t test) *pgtool.Login {
 
 func (b *bundle) drop(t test, login *pgtool.Login) {
 	t.Helper()
-	_, err := b.admin.Exec(context.Background(), fmt.Sprintf("DROP DATABASE %q WITH (FORCE)", login.Database))
-	require.NoError(t, err)
+	b.asAdmin(t, fmt.Sprintf("DROP DATABASE %q WITH (FORCE)", login.Database))
 }
 
 // life of books: what happens to them, and the snapshots that were made on the way.

@@ -149,15 +149,15 @@ func (d *drawing) adorn(name string, columns []string, own []kind) []string {
 	var all []string
 	for i, k := range own {
 		column := columns[len(columns)-len(own)+i]
-		switch {
-		case k.sql == "jsonb" || k.sql == "tsvector" || k.sql == "integer[]":
+		switch k.sql {
+		case "jsonb", "tsvector", "integer[]":
 			all = append(all, fmt.Sprintf("CREATE INDEX ON %s USING gin (%s)", name, column))
-		case k.sql == "integer" || k.sql == "date":
+		case "integer", "date":
 			all = append(all, fmt.Sprintf("CREATE INDEX ON %s (%s DESC NULLS LAST) WHERE %s IS NOT NULL", name, column, column))
-		case k.sql == "character varying(40)":
+		case "character varying(40)":
 			all = append(all, fmt.Sprintf("CREATE INDEX ON %s (lower(%s)) INCLUDE (%s)", name, column, column),
 				fmt.Sprintf("ALTER TABLE %s ADD CONSTRAINT %s CHECK (length(%s) < 41) NOT VALID", name, quote("short "+strings.Trim(column, `"`)), column))
-		case k.sql == "text":
+		case "text":
 			all = append(all, fmt.Sprintf("COMMENT ON COLUMN %s.%s IS %s", name, column, quoted("it's\ta \\ comment\n")),
 				fmt.Sprintf("ALTER TABLE %s ALTER %s SET STORAGE external", name, column))
 		}

@@ -104,7 +104,7 @@ func (k kind) value(t *rapid.T, i int) string {
 
 // of is the bulk expression for a row's number.
 func (k kind) of(i string) string {
-	return "(SELECT (" + k.bulk + ")::" + k.sql + " FROM (SELECT " + i + "::integer AS i) row)"
+	return "(SELECT (" + k.bulk + ")::" + k.sql + " FROM (SELECT " + i + "::integer AS i) one)"
 }
 
 // many is an expression of i for rows by the hundred: counting, the same again and again, or with gaps.
@@ -119,7 +119,7 @@ func (k kind) many(t *rapid.T) string {
 	case pick == 3 && k.sql == "text":
 		return "md5(i::text) || chr(9 + i % 5) || repeat('x', i % 90)"
 	case pick == 4:
-		return strings.NewReplacer("(i ", "(i / 40 ", " i ", " (i / 40) ", "(i)", "(i / 40)").Replace(k.bulk)
+		return k.of("(i / 40)")
 	}
 	return k.bulk
 }
