@@ -111,7 +111,29 @@ func (r *restorer) restore(ctx context.Context, schema string) error {
 	if err := r.Tools.RestoreSection(ctx, r.Login, schema, pgtool.PostData, r.Connections); err != nil {
 		return err
 	}
+	if err := r.validateIndexes(ctx); err != nil {
+		return err
+	}
 	return r.refreshViews(ctx)
+}
+
+// validateIndexes has PostgreSQL look again whether indexes of partitioned tables are complete. Connections that attach their
+// parts at once do not see one another's, and each may leave it to the other to find that all are there.
+func (r *restorer) validateIndexes(ctx context.Context) error {
+	conn, err := connect(ctx, r.Login)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, `DO $do$ DECLARE one record; BEGIN
+	FOR one IN SELECT i.indexrelid::regclass AS above, (SELECT h.inhrelid::regclass FROM pg_catalog.pg_inherits h WHERE h.inhparent = i.indexrelid LIMIT 1) AS below
+		FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid WHERE c.relkind = 'I' AND NOT i.indisvalid
+		ORDER BY (SELECT pg_catalog.count(*) FROM pg_catalog.pg_partition_ancestors(i.indexrelid)) DESC
+	LOOP
+		IF one.below IS NOT NULL THEN -- It is attached already; that it is complete is all that can come of it.
+			EXECUTE pg_catalog.format('ALTER INDEX %s ATTACH PARTITION %s', one.above, one.below);
+		END IF;
+	END LOOP; END $do$`)
+	return errors.Join(err, conn.Close(ctx))
 }
 
 // writeSchema puts the definitions' archive in a file.

@@ -32,7 +32,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, servertest.IgnoreShared()) }
 
 // checks is how many books are drawn where KONTOR_SOAK does not say it.
-const checks = 5
+const checks = 4
 
 // TestEveryRestoreIsTheDatabaseOfItsMoment draws books, changes them again and again, and makes a snapshot each time. All of
 // them must verify, and be restored to exactly what was there. KONTOR_SOAK is how many books are drawn.
