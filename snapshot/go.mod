@@ -16,6 +16,7 @@ require (
 	google.golang.org/protobuf v1.36.12
 	kontor.internal/libs v0.0.0
 	kontor.internal/proto/gen/go v0.0.0
+	pgregory.net/rapid v1.3.0
 )
 
 require (
