@@ -88,7 +88,7 @@ func Collect(ctx context.Context, repo Repository, live []Known, before Suspects
 func (c *Collected) folder(ctx context.Context, r repository, folder string, needed map[string]bool, before Suspects) error {
 	var gone []string
 	err := r.store.List(ctx, folder, func(key string, _ int64) error {
-		name := strings.TrimPrefix(key, folder)
+		name := written(strings.TrimPrefix(key, folder))
 		_, manifest := parseRef(name)
 		switch {
 		case !manifest && !isPack(name):
@@ -111,6 +111,15 @@ func (c *Collected) folder(ctx context.Context, r repository, folder string, nee
 		c.Deleted++
 	}
 	return nil
+}
+
+// written is the name under which an object was being written that a killed process left in a folder: gocloud's fileblob
+// writes beside it, under its name and a time.
+func written(name string) string {
+	if left, ok := strings.CutSuffix(name, ".tmp"); ok {
+		name, _, _ = strings.Cut(left, ".")
+	}
+	return name
 }
 
 func isPack(name string) bool {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -294,6 +295,17 @@ func (v *victim) run(round int, d dying) []byte {
 
 // collect takes away all that killed processes left, and nothing else.
 func (v *victim) collect() {
+	needed := map[string]bool{}
+	for _, k := range v.all {
+		r, err := v.repo.reader()
+		require.NoError(v.t, err)
+		m, err := r.readManifest(v.t.Context(), k.Ref, &k.Head)
+		require.NoError(v.t, err)
+		needed[r.repo.manifest(k.Ref)] = true
+		for id := range slices.Chunk(m.GetPacks(), 16) {
+			needed[r.repo.pack(Pack(id))] = true
+		}
+	}
 	var before Suspects
 	for range 3 {
 		done, err := Collect(v.t.Context(), v.repo, v.all, before)
@@ -304,6 +316,8 @@ func (v *victim) collect() {
 	refs, err := List(v.t.Context(), v.repo)
 	require.NoError(v.t, err)
 	require.Len(v.t, refs, len(v.all))
+	left := shelve(v.t, v.repo)
+	require.Equal(v.t, slices.Sorted(maps.Keys(needed)), slices.Sorted(maps.Keys(left)))
 	for _, k := range v.all {
 		require.NoError(v.t, verify(v.t, v.repo, k))
 	}
