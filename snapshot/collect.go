@@ -104,12 +104,22 @@ func (r repository) listed(ctx context.Context) (all []string, err error) {
 			return nil, err
 		}
 		for _, name := range found {
-			if _, manifest := parseRef(name); manifest || isPack(name) {
+			whole := written(name)
+			if _, manifest := parseRef(whole); manifest || isPack(whole) {
 				all = append(all, folder+name)
 			}
 		}
 	}
 	return all, nil
+}
+
+// written is the name under which an object was being written that a killed process left in a folder: gocloud's fileblob
+// writes beside it, under its name and a time.
+func written(name string) string {
+	if left, ok := strings.CutSuffix(name, ".tmp"); ok {
+		name, _, _ = strings.Cut(left, ".")
+	}
+	return name
 }
 
 func isPack(name string) bool {

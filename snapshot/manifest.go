@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -124,7 +125,22 @@ func openManifest(keys Keys, ref Ref, object []byte) (*snapshotv1.Manifest, erro
 	if string(m.GetCompany()) != string(keys.Company[:]) || string(m.GetSnapshot()) != string(ref.Snapshot[:]) || m.GetSequence() != ref.Sequence {
 		return nil, damagedf("a manifest tells of another snapshot")
 	}
+	if !wholePacks(m) {
+		return nil, damagedf("a manifest has a cut off list of packs")
+	}
 	return m, nil
+}
+
+// wholePacks says whether the lists of packs can be taken apart.
+func wholePacks(m *snapshotv1.Manifest) bool {
+	for _, t := range append(slices.Clone(m.GetTables()), m.GetLargeObjects()) {
+		for _, p := range t.GetParts() {
+			if len(p.GetPacks())%len(Pack{}) != 0 {
+				return false
+			}
+		}
+	}
+	return len(m.GetPacks())%len(Pack{}) == 0
 }
 
 // readManifest reads a snapshot's root. A head, where one is known, must be its own.

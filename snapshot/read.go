@@ -7,6 +7,7 @@ import (
 	"crypto/cipher"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"sync"
@@ -76,12 +77,28 @@ func (r *reader) bytes(ctx context.Context, id Pack, offset, length int64) ([]by
 		err = errors.Join(err, from.Close())
 	}
 	switch {
+	case err == nil:
+		return b, nil
 	case errors.Is(err, ErrMissing):
 		return nil, damagedf("pack %s is missing", id)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	}
+	// A connection that broke looks like the end of an object, and buckets refuse to read behind one: its length tells.
+	if size, unknown := r.size(ctx, id); unknown == nil && size < offset+length {
 		return nil, damagedf("pack %s is cut off", id)
 	}
-	return b, err
+	return nil, fmt.Errorf("snapshot: read pack %s: %w", id, err)
+}
+
+// size of a pack's object; 0 when it is missing.
+func (r *reader) size(ctx context.Context, id Pack) (size int64, err error) {
+	key := r.repo.pack(id)
+	err = r.repo.store.List(ctx, key, func(found string, bytes int64) error {
+		if found == key {
+			size = bytes
+		}
+		return nil
+	})
+	return size, err
 }
 
 // span are encrypted bytes of a pack, read at once, in which records lie.

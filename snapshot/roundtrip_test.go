@@ -17,7 +17,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 	"golang.org/x/sync/errgroup"
 	"pgregory.net/rapid"
 
@@ -28,8 +27,6 @@ import (
 	"kontor.internal/snapshot/internal/anybooks"
 	"kontor.internal/snapshot/pgtool"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, servertest.IgnoreShared()) }
 
 // checks is how many books are drawn where KONTOR_SOAK does not say it.
 const checks = 4
@@ -229,7 +226,7 @@ func (l *life) loseMemory(rt *rapid.T) {
 	}
 }
 
-// snapshot makes one and keeps what there was. The connection is opened anew: with it goes what the server has not counted yet.
+// snapshot makes one and keeps what there was.
 func (l *life) snapshot(o snapshot.Order) {
 	l.t.Helper()
 	print, err := anybooks.Print(l.t.Context(), l.conn)

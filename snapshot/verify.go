@@ -88,11 +88,7 @@ func partsOf(m *snapshotv1.Manifest) (parts []*snapshotv1.Part, all int64) {
 
 // checkPack says whether a pack is as long as its directory says, and the directory authentic.
 func (r *reader) checkPack(ctx context.Context, id Pack) error {
-	size := int64(-1)
-	err := r.repo.store.List(ctx, r.repo.pack(id), func(_ string, bytes int64) error {
-		size = bytes
-		return nil
-	})
+	size, err := r.size(ctx, id)
 	if err != nil {
 		return err
 	}
