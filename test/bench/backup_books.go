@@ -92,7 +92,9 @@ func (b *books) drop(ctx context.Context) error {
 }
 
 // admin does something at the server rather than in the books.
-func (b *books) admin(ctx context.Context, statement string) error { return b.session(ctx, "", statement) }
+func (b *books) admin(ctx context.Context, statement string) error {
+	return b.session(ctx, "", statement)
+}
 
 // session does what a script says in a session of its own.
 func (b *books) session(ctx context.Context, database, script string) (err error) {
