@@ -29,12 +29,15 @@ type BackupOptions struct {
 	Only string
 }
 
+// measurements there are, in their order.
+const measurements = "first,unchanged,office,quiet,random,read,restore,small"
+
 // Flags sets the options from a command line.
 func (o *BackupOptions) Flags(flags *flag.FlagSet) {
-	flags.StringVar(&o.Sizes, "sizes", "600,2000", "measure books of these sizes, in `MB` of COPY text; the figures of 1000 and more end in _1g and so on")
-	flags.IntVar(&o.Companies, "companies", 1000, "have so many small companies for the round over all of them")
-	flags.IntVar(&o.Rounds, "rounds", 3, "measure everything so often, and print medians")
-	flags.StringVar(&o.Only, "only", "", "measure only some of first, office, quiet, random, unchanged, read, restore, small; commas between")
+	flags.StringVar(&o.Sizes, "sizes", "600,2000", "measure books of these sizes in `MB` of COPY text, with commas between them; from 1000 on, names of figures end in _1g and so on")
+	flags.IntVar(&o.Companies, "companies", 1000, "have a round over so `many` small companies, a tenth of them changed")
+	flags.IntVar(&o.Rounds, "rounds", 3, "measure each thing so `many` times, and print the median")
+	flags.StringVar(&o.Only, "only", "", "measure only `some`, with commas between them, of "+measurements)
 }
 
 // backupBench is a server with books, and copies of them by both.
@@ -62,6 +65,11 @@ func Backup(ctx context.Context, folder string, o BackupOptions, out io.Writer) 
 	sizes, err := b.sizes()
 	if err != nil {
 		return err
+	}
+	for name := range strings.SplitSeq(b.Only, ",") {
+		if name != "" && !slices.Contains(strings.Split(measurements, ","), name) {
+			return fmt.Errorf("there is no measurement %q, but %s", name, measurements)
+		}
 	}
 	if b.tools, err = pgtool.Find(ctx, ""); err != nil {
 		return err
