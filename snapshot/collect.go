@@ -28,41 +28,41 @@ func Drop(ctx context.Context, repo Repository, ref Ref) error {
 	return r.store.Delete(ctx, r.manifest(ref))
 }
 
-// Generation counts a repository's collections.
-//
-// Collections and snapshots go on at the same time without locks, by two rules.
-// A collection first raises the generation, then asks which snapshots are committed, and takes away only what was
-// unreferenced in the collection before as well. A snapshot notes the generation in which it begins, and MayCommit when it
-// is committed, in the same transaction that commits it. So whatever a snapshot refers to, or has written, was at most
-// suspected once when it commits, and stays.
-type Generation int64
-
-// MayCommit says whether a snapshot that began in a generation may be committed in another.
-func MayCommit(began, now Generation) bool { return now-began <= 1 }
-
-// Suspects are objects that a collection found unreferenced: packs, and manifests of snapshots that were not committed.
-type Suspects []string
+// Raised is what a collection learns when it raises the generation.
+type Raised struct {
+	// Committed are all snapshots that are.
+	Committed []Known
+	// Suspects are what the ledger's Raise gave.
+	Suspects Suspects
+}
 
 // Collected is what a collection did.
 type Collected struct {
-	// Suspects to give to the next collection.
+	// Suspects to settle the ledger with.
 	Suspects Suspects
 	// Deleted objects.
 	Deleted int
-	// Kept packs.
+	// Kept packs and manifests.
 	Kept int
 }
 
-// Collect takes away what no snapshot needs any more. live are all committed snapshots, asked for after the generation was
-// raised; before is what the collection before suspected. It may be stopped anywhere and repeated. When the manifest of
-// a live snapshot can't be read, nothing is taken away.
-func Collect(ctx context.Context, repo Repository, live []Known, before Suspects) (*Collected, error) {
+// Collect takes away what no snapshot needs any more, as Ledger tells; raise raises the generation. It may be stopped anywhere and repeated. When
+// the manifest of a committed snapshot can't be read, nothing is taken away.
+func Collect(ctx context.Context, repo Repository, raise func(ctx context.Context) (Raised, error)) (*Collected, error) {
 	r, err := repo.reader()
 	if err != nil {
 		return nil, err
 	}
+	listed, err := r.repo.listed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	raised, err := raise(ctx)
+	if err != nil {
+		return nil, err
+	}
 	needed := map[string]bool{}
-	for _, k := range live {
+	for _, k := range raised.Committed {
 		m, err := r.readManifest(ctx, k.Ref, &k.Head)
 		if err != nil {
 			if errors.Is(err, ErrMissing) {
@@ -75,42 +75,41 @@ func Collect(ctx context.Context, repo Repository, live []Known, before Suspects
 			needed[r.repo.pack(Pack(id))] = true
 		}
 	}
+	suspected := make(map[string]bool, len(raised.Suspects))
+	for _, key := range raised.Suspects {
+		suspected[key] = true
+	}
 	done := &Collected{}
-	for _, folder := range []string{r.repo.manifests(), r.repo.packs()} {
-		if err := done.folder(ctx, r.repo, folder, needed, before); err != nil {
-			return nil, err
+	for _, key := range listed {
+		switch {
+		case needed[key]:
+			done.Kept++
+		case suspected[key]:
+			if err := r.repo.store.Delete(ctx, key); err != nil {
+				return nil, err
+			}
+			done.Deleted++
+		default:
+			done.Suspects = append(done.Suspects, key)
 		}
 	}
 	return done, nil
 }
 
-// folder collects one kind of objects. What has another name than Kontor gives is somebody else's and stays.
-func (c *Collected) folder(ctx context.Context, r repository, folder string, needed map[string]bool, before Suspects) error {
-	var gone []string
-	err := r.store.List(ctx, folder, func(key string, _ int64) error {
-		name := written(strings.TrimPrefix(key, folder))
-		_, manifest := parseRef(name)
-		switch {
-		case !manifest && !isPack(name):
-		case needed[key]:
-			c.Kept++
-		case slices.Contains(before, key):
-			gone = append(gone, key)
-		default:
-			c.Suspects = append(c.Suspects, key)
+// listed are the objects of a repository, manifests first. What has another name than Kontor gives is somebody else's.
+func (r repository) listed(ctx context.Context) (all []string, err error) {
+	for _, folder := range []string{r.manifests(), r.packs()} {
+		found, err := names(ctx, r.store, folder)
+		if err != nil {
+			return nil, err
 		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for _, key := range gone {
-		if err := r.store.Delete(ctx, key); err != nil {
-			return err
+		for _, name := range found {
+			if _, manifest := parseRef(written(name)); manifest || isPack(written(name)) {
+				all = append(all, folder+name)
+			}
 		}
-		c.Deleted++
 	}
-	return nil
+	return all, nil
 }
 
 // written is the name under which an object was being written that a killed process left in a folder: gocloud's fileblob
@@ -130,19 +129,13 @@ func isPack(name string) bool {
 // Destroy takes away all of a repository: every copy of a company's books in it.
 func Destroy(ctx context.Context, repo Repository) error {
 	r := repo.inner()
-	for _, folder := range []string{r.manifests(), r.packs()} { // Manifests first: half destroyed, nothing looks whole.
-		var keys []string
-		err := r.store.List(ctx, folder, func(key string, _ int64) error {
-			keys = append(keys, key)
-			return nil
-		})
-		if err != nil {
+	keys, err := r.listed(ctx) // Manifests first: half destroyed, nothing looks whole.
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if err := r.store.Delete(ctx, key); err != nil {
 			return err
-		}
-		for _, key := range keys {
-			if err := r.store.Delete(ctx, key); err != nil {
-				return err
-			}
 		}
 	}
 	return nil

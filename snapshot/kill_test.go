@@ -306,13 +306,13 @@ func (v *victim) collect() {
 			needed[r.repo.pack(Pack(id))] = true
 		}
 	}
-	var before Suspects
+	ledger := &Ledger{}
 	for range 3 {
-		done, err := Collect(v.t.Context(), v.repo, v.all, before)
+		done, err := Collect(v.t.Context(), v.repo, func(context.Context) (Raised, error) { return Raised{v.all, ledger.Raise()}, nil })
 		require.NoError(v.t, err)
-		before = done.Suspects
+		ledger.Settle(done.Suspects)
 	}
-	require.Empty(v.t, before)
+	require.Empty(v.t, ledger.Suspects)
 	refs, err := List(v.t.Context(), v.repo)
 	require.NoError(v.t, err)
 	require.Len(v.t, refs, len(v.all))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -34,7 +35,8 @@ type Order struct {
 	Tools pgtool.Tools
 	// Login opens the database. It must be able to read all of it.
 	Login *pgtool.Login
-	// Ref names the new snapshot. Its sequence is higher than any before.
+	// Ref names the new snapshot. Its sequence is higher than any before. It is of this attempt alone: who tries again takes
+	// another id, or a lost attempt could still be in the way.
 	Ref Ref
 	// Moment is now, read before the order is carried out.
 	Moment time.Time
@@ -73,6 +75,8 @@ type Made struct {
 	Added int64
 	// Chunks of the tables that were read: not changed, stored as changes, stored whole.
 	Same, Changed, Whole int64
+	// Needs are the keys of all objects that it needs, its manifest's too, for the ledger's Commit.
+	Needs []string
 	// ReadBack is how many chunks of the snapshot before were read from the repository, because the cache did not have them.
 	ReadBack int64
 }
@@ -240,6 +244,10 @@ func (m *maker) commit(ctx context.Context, manifest *snapshotv1.Manifest) (*Mad
 	made := &Made{
 		Known: Known{m.Ref, head}, Read: m.read.Load(), Added: m.packer.stored + int64(len(object)),
 		Same: m.same.Load(), Changed: m.changed.Load(), Whole: m.whole.Load(), ReadBack: m.readBack.Load(),
+	}
+	made.Needs = []string{m.repo.manifest(m.Ref)}
+	for id := range slices.Chunk(manifest.GetPacks(), 16) {
+		made.Needs = append(made.Needs, m.repo.pack(Pack(id)))
 	}
 	for _, t := range manifest.GetTables() {
 		made.Rows += int64(t.GetRows())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -44,12 +45,66 @@ func frozen(ctx context.Context, conn *pgx.Conn) (pgx.Tx, error) {
 	return conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 }
 
-// begin takes the snapshot and makes it known to the other connections.
-func (s *source) begin(ctx context.Context) (err error) {
-	if s.tx, err = frozen(ctx, s.conn); err != nil {
-		return err
+// beginTries bounds how often a snapshot is begun anew because tables were made meanwhile.
+const beginTries = 5
+
+// begin takes the snapshot and makes it known to the other connections. All tables are locked first, as readers do: TRUNCATE
+// heeds no snapshot, and one between the snapshot and the reading would empty the copy.
+func (s *source) begin(ctx context.Context) error {
+	for range beginTries {
+		locked, err := s.beginOnce(ctx)
+		if err != nil {
+			return err
+		}
+		there, err := lockable(ctx, s.conn)
+		if err != nil {
+			return err
+		}
+		if len(without(slices.Collect(maps.Keys(there)), slices.Collect(maps.Keys(locked)))) == 0 {
+			return s.tx.QueryRow(ctx, `SELECT pg_catalog.pg_export_snapshot()`).Scan(&s.id)
+		}
+		if err := s.tx.Rollback(ctx); err != nil {
+			return err
+		}
 	}
-	return s.tx.QueryRow(ctx, `SELECT pg_catalog.pg_export_snapshot()`).Scan(&s.id)
+	return errors.New("snapshot: tables are being made faster than they can be locked")
+}
+
+// beginOnce locks before the transaction's first query, which is what sees the snapshot.
+func (s *source) beginOnce(ctx context.Context) (map[string]string, error) {
+	tables, err := lockable(ctx, s.conn)
+	if err != nil {
+		return nil, err
+	}
+	if s.tx, err = frozen(ctx, s.conn); err != nil {
+		return nil, err
+	}
+	for some := range slices.Chunk(slices.Sorted(maps.Values(tables)), locksAtOnce) {
+		if _, err := s.tx.Exec(ctx, "LOCK TABLE ONLY "+strings.Join(some, ", ONLY ")+" IN ACCESS SHARE MODE", pgx.QueryExecModeSimpleProtocol); err != nil {
+			return nil, err
+		}
+	}
+	return tables, nil
+}
+
+// locksAtOnce bounds one statement.
+const locksAtOnce = 500
+
+// lockable are the names of the tables that may be read, by name and object id.
+func lockable(ctx context.Context, conn *pgx.Conn) (map[string]string, error) {
+	rows, err := conn.Query(ctx, `SELECT c.oid::text, n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AND `+own, pgx.QueryExecModeSimpleProtocol)
+	if err != nil {
+		return nil, err
+	}
+	tables := map[string]string{}
+	var oid, schema, name string
+	_, err = pgx.ForEachRow(rows, []any{&oid, &schema, &name}, func() error {
+		quoted := pgx.Identifier{schema, name}.Sanitize()
+		tables[oid+" "+quoted] = quoted
+		return nil
+	})
+	return tables, err
 }
 
 // lane reads tables on a connection of its own, as of the source's moment.

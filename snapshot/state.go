@@ -71,7 +71,7 @@ func settledCounters(ctx context.Context, conn *pgx.Conn) (settled bool, now map
 	err = conn.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE datname = pg_catalog.current_database()
 		AND pid <> pg_catalog.pg_backend_pid() AND backend_type IS DISTINCT FROM 'autovacuum worker'
 		AND NOT COALESCE(state = 'idle' AND state_change < pg_catalog.clock_timestamp() - interval '15 seconds', false))
-		AND pg_catalog.current_setting('track_counts')::bool`).Scan(&settled)
+		AND pg_catalog.current_setting('track_counts')::bool AND pg_catalog.current_setting('server_version_num')::int >= 150000`).Scan(&settled)
 	if err != nil || !settled {
 		return false, nil, err
 	}

@@ -14,6 +14,7 @@ import (
 // Store is where a repository lies: a folder or a bucket.
 type Store interface {
 	// Create begins an object. It is there, whole and durable, when Commit returned without an error, and not at all before.
+	// Where there is one already, Commit fails: nothing is ever written over.
 	Create(ctx context.Context, key string) (Object, error)
 	// Open reads length bytes from an offset; a negative length reads to the end. ErrMissing when there is no such object.
 	Open(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error)
@@ -42,7 +43,7 @@ type bucketStore struct{ bucket *blob.Bucket }
 
 func (s bucketStore) Create(ctx context.Context, key string) (Object, error) {
 	writing, abort := context.WithCancel(ctx) // A writer whose context ended stores nothing.
-	w, err := s.bucket.NewWriter(writing, key, &gcblob.WriterOptions{ContentType: "application/octet-stream", DisableContentTypeDetection: true})
+	w, err := s.bucket.NewWriter(writing, key, &gcblob.WriterOptions{ContentType: "application/octet-stream", DisableContentTypeDetection: true, IfNotExist: true})
 	if err != nil {
 		abort()
 		return nil, translate(err)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 )
@@ -131,7 +132,7 @@ func TestEveryCallOfTheStoreMayFail(t *testing.T) {
 			o.restores(t, repo, last.Known, o.digest(t, login))
 		}
 		faultOrNothing(t, verify(t, bad, all[random.IntN(len(all))]))
-		_, err := Collect(t.Context(), bad, all, nil)
+		_, err := Collect(t.Context(), bad, func(context.Context) (Raised, error) { return Raised{Committed: all}, nil })
 		faultOrNothing(t, err)
 		to := o.empty(t)
 		if _, err = Restore(t.Context(), bad, RestoreOrder{Tools: o.tools, Login: to, Ref: last.Ref, Head: &last.Head}); err == nil {
@@ -150,6 +151,7 @@ func (o *office) insist(t *testing.T, bad, good Repository, order Order) *Made {
 	t.Helper()
 	f := bad.Store.(*faulty)
 	for range attempts {
+		order.Ref.Snapshot = uuid.New()
 		made, err := Make(t.Context(), bad, order)
 		if err == nil {
 			return made
@@ -175,7 +177,7 @@ func faultOrNothing(t *testing.T, err error) {
 	}
 }
 
-// TestACommitWhoseAnswerIsLostLeavesNothingHalf: the snapshot may be there, then it is whole; the order can be given again.
+// TestACommitWhoseAnswerIsLostLeavesNothingHalf: the snapshot is there and whole, and the order can be given again by another id.
 func TestACommitWhoseAnswerIsLostLeavesNothingHalf(t *testing.T) {
 	t.Parallel()
 	o := newOffice(t)
@@ -191,7 +193,10 @@ func TestACommitWhoseAnswerIsLostLeavesNothingHalf(t *testing.T) {
 	require.ErrorIs(t, err, errFault)
 	require.NoError(t, Verify(t.Context(), repo, VerifyOrder{Ref: order.Ref}))
 
+	_, err = Make(t.Context(), repo, order)
+	require.Error(t, err, "nothing is written over")
 	o.work(t, login, 2)
+	order.Ref.Snapshot = uuid.New()
 	again := o.snapshot(t, repo, order)
 	o.restores(t, repo, again.Known, o.digest(t, login))
 	require.NoError(t, verify(t, repo, first.Known))
