@@ -24,14 +24,17 @@ type faulty struct {
 	chance float64
 }
 
-func (f *faulty) fails() bool {
+func (f *faulty) fails() bool { return f.failsOften(1) }
+
+// failsOften is for calls that are made seldom.
+func (f *faulty) failsOften(times float64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.random.Float64() < f.chance
+	return f.random.Float64() < f.chance*times
 }
 
 func (f *faulty) Create(ctx context.Context, key string) (Object, error) {
-	if f.fails() {
+	if f.failsOften(20) {
 		return nil, errFault
 	}
 	o, err := f.Store.Create(ctx, key)
@@ -83,7 +86,7 @@ func (o *faultyObject) Write(b []byte) (int, error) {
 }
 
 func (o *faultyObject) Commit() error {
-	if !o.of.fails() {
+	if !o.of.failsOften(80) {
 		return o.Object.Commit()
 	}
 	o.Abort()
