@@ -305,22 +305,24 @@ func (d *damaged) others(t *testing.T) {
 	require.ErrorIs(t, verify(t, destroyed, d.second.Known), ErrNoKey)
 }
 
-// older is what an attempt left that was told to have failed: authentic, and whole. Only the head tells it from the newer.
+// older is another manifest of the same name: authentic, and whole. Only the head tells it from the right one.
 func (d *damaged) older(t *testing.T) {
-	order := d.order(d.login, "", 3, d.second)
-	repo, _ := folder(t)
-	order.Previous = nil
-	old := d.snapshot(t, repo, order)
-	before := shelve(t, repo)
+	order := d.order(d.login, "", 3, nil)
+	one, _ := folder(t)
+	old := d.snapshot(t, one, order)
+	both := shelve(t, one)
+	manifest := one.inner().manifest(order.Ref)
+	before := both[manifest]
 	d.work(t, d.login, 3)
-	require.NoError(t, Drop(t.Context(), repo, order.Ref))
-	now := d.snapshot(t, repo, order)
-	key := repo.inner().manifest(order.Ref)
-	replaced := repo
-	replaced.Store = shelve(t, repo).with(key, before[key])
+	other, _ := folder(t)
+	now := d.snapshot(t, other, order)
+	maps.Copy(both, shelve(t, other))
+	replaced := d.on(both.with(manifest, before))
+	require.NoError(t, verify(t, d.on(both), now.Known))
 	require.NoError(t, Verify(t.Context(), replaced, VerifyOrder{Ref: order.Ref}))
 	require.NoError(t, verify(t, replaced, old.Known))
 	require.ErrorIs(t, verify(t, replaced, now.Known), ErrDamaged)
+	require.True(t, d.restoredOrRefused(t, replaced.Store.(shelf), now.Known, "older"))
 	_, err := Make(t.Context(), replaced, d.order(d.login, "", 4, now))
 	require.ErrorIs(t, err, ErrDamaged)
 }

@@ -35,6 +35,7 @@ type dying struct {
 	Restore  bool
 
 	Call, Byte int64
+	Commit     int64 // twice the number of a commit: before it; one more: after it
 }
 
 // dieOf carries out an order, unless it ends the process before.
@@ -60,7 +61,7 @@ func carryOutDying(ctx context.Context, text string) error {
 		return err
 	}
 	defer bucket.Close()
-	repo := Repository{Store: &mortal{Store: In(bucket), call: d.Call, byte: d.Byte}, Folder: "company", Keys: keysOf(1)}
+	repo := Repository{Store: &mortal{Store: In(bucket), call: d.Call, byte: d.Byte, commit: d.Commit}, Folder: "company", Keys: keysOf(1)}
 	if d.Restore {
 		_, err := Restore(ctx, repo, RestoreOrder{Tools: tools, Login: d.Login, Ref: d.Snapshot.Ref, Head: &d.Snapshot.Head})
 		return err
@@ -76,8 +77,8 @@ func carryOutDying(ctx context.Context, text string) error {
 type mortal struct {
 	Store
 
-	call, byte   int64
-	calls, bytes atomic.Int64
+	call, byte, commit    int64
+	calls, bytes, commits atomic.Int64
 }
 
 func (m *mortal) step() {
@@ -139,7 +140,14 @@ func (o *mortalObject) Write(b []byte) (int, error) {
 
 func (o *mortalObject) Commit() error {
 	o.of.step()
+	number := o.of.commits.Add(2)
+	if number == o.of.commit {
+		die()
+	}
 	err := o.Object.Commit()
+	if number+1 == o.of.commit {
+		die()
+	}
 	o.of.step()
 	return err
 }
@@ -261,11 +269,13 @@ func (v *victim) killRestore(round int) {
 // doomed draws where the process ends.
 func (v *victim) doomed(round int) dying {
 	d := dying{Programs: v.programs, Folder: v.dir}
-	switch round % 3 {
+	switch round % 4 {
 	case 0:
 		d.Byte = 1 + v.random.Int64N(v.bytes)
 	case 1:
 		d.Call = 1 + v.random.Int64N(v.calls)
+	case 2:
+		d.Commit = 2 + v.random.Int64N(4) // A pack, and the manifest.
 	}
 	return d
 }
@@ -273,7 +283,7 @@ func (v *victim) doomed(round int) dying {
 // run starts the process, and kills it after a time where it does not do that itself. It gives what a process that lived said.
 func (v *victim) run(round int, d dying) []byte {
 	limit := time.Minute
-	if d.Call == 0 && d.Byte == 0 {
+	if d.Call == 0 && d.Byte == 0 && d.Commit == 0 {
 		limit = time.Duration(v.random.Int64N(int64(2 * v.took)))
 	}
 	ctx, cancel := context.WithTimeout(v.t.Context(), limit)
@@ -306,7 +316,7 @@ func (v *victim) collect() {
 			needed[r.repo.pack(Pack(id))] = true
 		}
 	}
-	var ledger Ledger
+	ledger := &Ledger{}
 	for range 3 {
 		done, err := Collect(v.t.Context(), v.repo, func(context.Context) (Raised, error) { return Raised{v.all, ledger.Raise()}, nil })
 		require.NoError(v.t, err)
