@@ -86,6 +86,12 @@ bench-seats: setup ## Measure seats: claims, refusals, memory, two copies, a dea
 	@go build -o bin/ ./test/cmd/bench-seats
 	@exec bin/bench-seats $(ARGS)
 
+.PHONY: bench-backup
+bench-backup: setup ## Measure snapshots against restic: the first, after changes, read back, restored, of many small companies
+	@tools/system.sh restic
+	@go build -o bin/ ./test/cmd/bench-backup
+	@exec bin/bench-backup $(ARGS)
+
 .PHONY: soak
 soak: setup ## Claim, renew and lose a million times while the seat store is lost, cut off, and its clock turned
 	@cd services/licensing && KONTOR_SOAK=1000000 go test ./internal/seat -count=1 -timeout 60m -v -run 'TestSeatsUnderFire|TestSeatsAreNeverOversold'

@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"context"
-	"crypto/md5" //nolint:gosec // Tells whether definitions changed; nothing hangs on it that somebody could gain by.
 	"fmt"
 	"slices"
 	"strings"
@@ -31,10 +30,12 @@ type table struct {
 	name        string
 	size        int64 // bytes of its file
 	columns     []column
-	keys        int // of them are the key, the first
+	keys        int    // of them are the key, the first
+	definition  string // which versions of catalog rows its columns are
+	plain       bool   // values look the same whatever else is defined
 	state       *snapshotv1.TableState
-	types       []byte // digest of the columns' types; empty when values' text hangs on more than the row
 	domain      bool   // the key's first column is of a domain
+	order       string // what the key's order hangs on: types, collations and their versions
 	exact       bool   // the key's first column is of a type in which equal values look the same
 	largeObject bool   // stands for the contents of large objects
 }
@@ -71,22 +72,26 @@ func (t *table) columnNames() []string {
 const own = `n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
 	AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')`
 
-// listTables: the key is the primary key, or else a unique one that is never null. Generated columns are made anew.
+// listTables: the key is the primary key, or else a unique one that is never null. Generated columns are made anew. Values
+// of the types that a database has of its own, and names of objects, look different when a definition has changed.
 const listTables = `
 SELECT c.oid, COALESCE(pg_catalog.pg_relation_filenode(c.oid), 0)::oid, n.nspname, c.relname, pg_catalog.pg_table_size(c.oid),
 	COALESCE(key.columns, '{}'),
 	ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum),
 	ARRAY(SELECT pg_catalog.format_type(a.atttypid, a.atttypmod) FROM pg_catalog.pg_attribute a
 		WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum),
-	(SELECT pg_catalog.string_agg(a.attname || ' ' || a.atttypid || ' ' || a.atttypmod, ',' ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
-		WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''),
-	EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-		WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND pg_catalog.format_type(t.oid, NULL) LIKE 'reg%'),
+	(SELECT COALESCE(pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat(a.ctid, a.xmin), ',' ORDER BY a.attnum)), '') FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0),
+	NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type y ON y.oid = a.atttypid
+		WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND (y.oid >= 16384 OR y.typname ~ '^_?reg')),
 	COALESCE((SELECT t.typtype = 'd' FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 		WHERE a.attrelid = c.oid AND a.attname = key.columns[1]), false),
 	EXISTS (SELECT FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_collation o ON o.oid = a.attcollation
 		WHERE a.attrelid = c.oid AND a.attname = key.columns[1] AND COALESCE(o.collisdeterministic, true) AND a.atttypid = ANY (
-			'{smallint,integer,bigint,oid,uuid,date,timestamp,timestamptz,text,varchar,bytea,bool}'::pg_catalog.regtype[]))
+			'{smallint,integer,bigint,oid,uuid,date,timestamp,timestamptz,text,varchar,bytea,bool}'::pg_catalog.regtype[])),
+	COALESCE((SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', pg_catalog.format_type(a.atttypid, a.atttypmod), a.attcollation, CASE a.attcollation WHEN 0 THEN NULL
+			WHEN 100 THEN (SELECT pg_catalog.pg_database_collation_actual_version(oid) FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
+			ELSE pg_catalog.pg_collation_actual_version(a.attcollation) END), ',' ORDER BY pg_catalog.array_position(key.columns, a.attname::text))
+		FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = ANY (key.columns)), '')
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (
 	SELECT ARRAY(SELECT a.attname::text FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (number, place)
@@ -108,14 +113,8 @@ func readTables(ctx context.Context, tx pgx.Tx) ([]*table, error) {
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (*table, error) {
 		t := &table{}
 		var keys, names, kinds []string
-		var types *string
-		var hanging bool
-		if err := row.Scan(&t.oid, &t.file, &t.schema, &t.name, &t.size, &keys, &names, &kinds, &types, &hanging, &t.domain, &t.exact); err != nil {
+		if err := row.Scan(&t.oid, &t.file, &t.schema, &t.name, &t.size, &keys, &names, &kinds, &t.definition, &t.plain, &t.domain, &t.exact, &t.order); err != nil {
 			return nil, err
-		}
-		if types != nil && !hanging {
-			sum := md5.Sum([]byte(*types)) //nolint:gosec // Tells whether a definition changed.
-			t.types = sum[:]
 		}
 		t.keys = len(keys)
 		for _, key := range keys {
@@ -141,9 +140,10 @@ var obstacles = []struct{ what, query string }{
 	{"an extension that is not allowed", `SELECT extname::text FROM pg_catalog.pg_extension WHERE extname <> ALL ($1)`},
 	{"an extension's own table that holds rows", `SELECT c.oid::regclass::text FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_class c ON c.oid = ANY (e.extconfig)`},
 	{"an event trigger", `SELECT evtname::text FROM pg_catalog.pg_event_trigger`},
+	// Aggregates are written so, and range types bring some along.
 	{"a function in a language that only a superuser may use", `SELECT p.oid::regprocedure::text FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
-		WHERE p.oid >= 16384 AND NOT l.lanpltrusted AND l.lanname <> 'sql'
-			AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')`},
+		WHERE p.oid >= 16384 AND p.prokind <> 'a' AND NOT l.lanpltrusted AND l.lanname <> 'sql'
+			AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype IN ('e', 'i'))`},
 }
 
 // DefaultExtensions are those that a company database may have: they bring no rows of their own, and PostgreSQL trusts
@@ -226,7 +226,8 @@ func quote(r *snapshotv1.Relation) string {
 	return pgx.Identifier{r.GetSchema(), r.GetName()}.Sanitize()
 }
 
-// readViews lists the materialised views that are filled, those that others look at first.
+// readViews lists the materialised views that are filled, those that others look at first. One that looks at a view that is
+// not filled any more is left out: PostgreSQL can't fill it.
 func readViews(ctx context.Context, tx pgx.Tx) ([]*snapshotv1.Relation, error) {
 	rows, err := tx.Query(ctx, `
 WITH RECURSIVE looks (viewer, at) AS (
@@ -236,9 +237,13 @@ WITH RECURSIVE looks (viewer, at) AS (
 	SELECT c.oid, 0 FROM pg_catalog.pg_class c WHERE c.relkind IN ('v', 'm')
 	UNION
 	SELECT l.viewer, d.depth + 1 FROM depth d JOIN looks l ON l.at = d.oid WHERE d.depth < 100
+), unfilled (oid) AS (
+	SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relkind = 'm' AND NOT c.relispopulated
+	UNION
+	SELECT l.viewer FROM unfilled u JOIN looks l ON l.at = u.oid
 )
 SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind = 'm' AND c.relispopulated AND `+own+`
+WHERE c.relkind = 'm' AND c.oid NOT IN (SELECT oid FROM unfilled) AND `+own+`
 ORDER BY (SELECT max(depth) FROM depth WHERE depth.oid = c.oid), n.nspname, c.relname`)
 	if err != nil {
 		return nil, err

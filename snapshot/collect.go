@@ -104,7 +104,8 @@ func (r repository) listed(ctx context.Context) (all []string, err error) {
 			return nil, err
 		}
 		for _, name := range found {
-			if _, manifest := parseRef(written(name)); manifest || isPack(written(name)) {
+			whole := written(name)
+			if _, manifest := parseRef(whole); manifest || isPack(whole) {
 				all = append(all, folder+name)
 			}
 		}

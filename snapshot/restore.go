@@ -111,7 +111,29 @@ func (r *restorer) restore(ctx context.Context, schema string) error {
 	if err := r.Tools.RestoreSection(ctx, r.Login, schema, pgtool.PostData, r.Connections); err != nil {
 		return err
 	}
+	if err := r.validateIndexes(ctx); err != nil {
+		return err
+	}
 	return r.refreshViews(ctx)
+}
+
+// validateIndexes has PostgreSQL look again whether indexes of partitioned tables are complete. Connections that attach their
+// parts at once do not see one another's, and each may leave it to the other to find that all are there.
+func (r *restorer) validateIndexes(ctx context.Context) error {
+	conn, err := connect(ctx, r.Login)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, `DO $do$ DECLARE one record; BEGIN
+	FOR one IN SELECT i.indexrelid::regclass AS above, (SELECT h.inhrelid::regclass FROM pg_catalog.pg_inherits h WHERE h.inhparent = i.indexrelid LIMIT 1) AS below
+		FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid WHERE c.relkind = 'I' AND NOT i.indisvalid
+		ORDER BY (SELECT pg_catalog.count(*) FROM pg_catalog.pg_partition_ancestors(i.indexrelid)) DESC
+	LOOP
+		IF one.below IS NOT NULL THEN -- It is attached already; that it is complete is all that can come of it.
+			EXECUTE pg_catalog.format('ALTER INDEX %s ATTACH PARTITION %s', one.above, one.below);
+		END IF;
+	END LOOP; END $do$`)
+	return errors.Join(err, conn.Close(ctx))
 }
 
 // writeSchema puts the definitions' archive in a file.
@@ -195,15 +217,19 @@ func (r *restorer) fill(ctx context.Context) error {
 // nobody has to look at them again to see that everybody may.
 func (r *restorer) fillTable(ctx context.Context, conn *pgx.Conn, f filling) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		into, err := entrance(ctx, tx, f.table.GetRelation())
+		if err != nil {
+			return err
+		}
 		option := ""
-		if f.alone {
-			if _, err := tx.Exec(ctx, "TRUNCATE ONLY "+quote(f.table.GetRelation())); err != nil {
+		if own := quote(f.table.GetRelation()); f.alone && into == own {
+			if _, err := tx.Exec(ctx, "TRUNCATE ONLY "+own); err != nil {
 				return err
 			}
 			option = " WITH (FREEZE)"
 		}
 		for _, p := range f.parts {
-			if err := r.fillPart(ctx, conn, f.table, p, option); err != nil {
+			if err := r.fillPart(ctx, conn, f.table, p, into, option); err != nil {
 				return err
 			}
 		}
@@ -211,16 +237,32 @@ func (r *restorer) fillTable(ctx context.Context, conn *pgx.Conn, f filling) err
 	})
 }
 
-func (r *restorer) fillPart(ctx context.Context, conn *pgx.Conn, t *snapshotv1.Table, p *snapshotv1.Part, option string) error {
+func (r *restorer) fillPart(ctx context.Context, conn *pgx.Conn, t *snapshotv1.Table, p *snapshotv1.Part, into, option string) error {
 	if len(t.GetColumns()) == 0 { // Rows of nothing but what is made anew.
-		_, err := conn.Exec(ctx, "INSERT INTO "+quote(t.GetRelation())+" SELECT FROM pg_catalog.generate_series(1, $1::bigint)", int64(p.GetRows()))
+		_, err := conn.Exec(ctx, "INSERT INTO "+into+" SELECT FROM pg_catalog.generate_series(1, $1::bigint)", int64(p.GetRows()))
 		return err
 	}
 	columns := make([]string, len(t.GetColumns()))
 	for i, c := range t.GetColumns() {
 		columns[i] = pgx.Identifier{c}.Sanitize()
 	}
-	return r.copyIn(ctx, conn, p, "COPY "+quote(t.GetRelation())+" ("+strings.Join(columns, ", ")+") FROM STDIN"+option)
+	return r.copyIn(ctx, conn, p, "COPY "+into+" ("+strings.Join(columns, ", ")+") FROM STDIN"+option)
+}
+
+// entrance is the table by which rows come into a table: itself, unless rows are spread over it and others by a hash. What hangs on
+// object ids, as an enum's does, has another hash in another database, so that PostgreSQL must spread them anew.
+func entrance(ctx context.Context, tx pgx.Tx, t *snapshotv1.Relation) (string, error) {
+	var schema, name string
+	err := tx.QueryRow(ctx, `
+WITH RECURSIVE above (oid, height) AS (
+	SELECT $1::text::regclass::oid, 0
+	UNION ALL
+	SELECT i.inhparent, a.height + 1 FROM above a JOIN pg_catalog.pg_class c ON c.oid = a.oid AND c.relispartition JOIN pg_catalog.pg_inherits i ON i.inhrelid = a.oid
+)
+SELECT n.nspname, c.relname FROM above a JOIN pg_catalog.pg_class c ON c.oid = a.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = a.oid
+WHERE a.height = 0 OR p.partstrat = 'h' ORDER BY a.height DESC LIMIT 1`, quote(t)).Scan(&schema, &name)
+	return pgx.Identifier{schema, name}.Sanitize(), err
 }
 
 func (r *restorer) copyIn(ctx context.Context, conn *pgx.Conn, p *snapshotv1.Part, statement string) error {

@@ -1,7 +1,6 @@
 package snapshot
 
 import (
-	"bytes"
 	"context"
 	"crypto/md5" //nolint:gosec // Tells whether catalogs changed; nothing hangs on it that somebody could gain by.
 	"fmt"
@@ -17,19 +16,14 @@ import (
 func readServer(ctx context.Context, tx pgx.Tx) (*snapshotv1.Server, error) {
 	s := &snapshotv1.Server{}
 	var system, horizon int64
-	var types string
 	err := tx.QueryRow(ctx, `SELECT (extract(epoch FROM pg_catalog.pg_postmaster_start_time()) * 1000000)::bigint,
 		COALESCE((extract(epoch FROM pg_catalog.pg_stat_get_db_stat_reset_time(d.oid)) * 1000000)::bigint, 0), d.oid,
 		(SELECT system_identifier FROM pg_catalog.pg_control_system()),
 		(SELECT (extract(epoch FROM max(stats_reset)) * 1000000)::bigint FROM pg_catalog.pg_stat_bgwriter),
-		pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text::bigint,
-		(SELECT COALESCE(pg_catalog.string_agg(oid || ' ' || enumlabel, ',' ORDER BY oid), '') FROM pg_catalog.pg_enum) || '/' ||
-		(SELECT COALESCE(pg_catalog.string_agg(a.attrelid || ' ' || a.attnum || ' ' || a.atttypid || ' ' || a.attisdropped, ',' ORDER BY a.attrelid, a.attnum), '')
-			FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid WHERE c.relkind = 'c')
+		pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text::bigint
 		FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()`).
-		Scan(&s.ServerStart, &s.Reset_, &s.Database, &system, &s.ServerReset, &horizon, &types)
-	sum := md5.Sum([]byte(types)) //nolint:gosec // See above.
-	s.System, s.Horizon, s.Types = uint64(system), uint64(horizon), sum[:]
+		Scan(&s.ServerStart, &s.Reset_, &s.Database, &system, &s.ServerReset, &horizon)
+	s.System, s.Horizon = uint64(system), uint64(horizon)
 	return s, err
 }
 
@@ -37,12 +31,11 @@ func readServer(ctx context.Context, tx pgx.Tx) (*snapshotv1.Server, error) {
 // what transaction ids can count.
 const horizonLimit = 1 << 30
 
-// comparable says whether tables of two moments can be compared without being read: the same run of the same server, and
-// values are written the same way.
+// comparable says whether tables of two moments can be compared without being read: it is the same run of the same server.
 func comparable(before, now *snapshotv1.Server) bool {
 	return before.GetServerStart() != 0 && before.GetServerStart() == now.GetServerStart() && before.GetReset_() == now.GetReset_() &&
 		before.GetDatabase() == now.GetDatabase() && before.GetSystem() == now.GetSystem() && before.GetServerReset() == now.GetServerReset() &&
-		bytes.Equal(before.GetTypes(), now.GetTypes()) && now.GetHorizon() >= before.GetHorizon() && now.GetHorizon()-before.GetHorizon() < horizonLimit
+		now.GetHorizon() >= before.GetHorizon() && now.GetHorizon()-before.GetHorizon() < horizonLimit
 }
 
 // readCounters notes the counters of each table by its object id. They must be noted before a snapshot begins: what is

@@ -64,9 +64,9 @@ func (m *maker) plan(ctx context.Context, manifest *snapshotv1.Manifest, counter
 		if old := before[t.quoted()]; old != nil && slices.Equal(old.GetColumns(), t.columnNames()) && int(old.GetKeyColumns()) == t.keys {
 			p.previous = old
 		}
-		if state := counters[t.oid]; state != nil && state.GetFile() == t.file && len(t.types) > 0 {
-			state.Columns = t.types
+		if state := counters[t.oid]; state != nil && state.GetFile() == t.file {
 			t.state = state
+			state.Definition = t.definedAs(manifest.GetSchemaState())
 			p.trusted = trust && p.previous != nil && sameTable(p.previous.GetState(), state)
 			p.taken = p.trusted && settled && sameCounts(p.previous.GetState(), now[t.oid])
 		}
@@ -81,9 +81,17 @@ func (m *maker) plan(ctx context.Context, manifest *snapshotv1.Manifest, counter
 	return nil
 }
 
-// sameTable says that a table is the same file, and that its values are written the same way.
+// definedAs digests what its values look like by, as far as that can change.
+func (t *table) definedAs(schema []byte) []byte {
+	if t.plain {
+		return []byte(t.definition)
+	}
+	return append([]byte(t.definition), schema...)
+}
+
+// sameTable says that a table is the same file of the same columns.
 func sameTable(a, b *snapshotv1.TableState) bool {
-	return a.GetOid() == b.GetOid() && a.GetFile() == b.GetFile() && b.GetFile() != 0 && len(b.GetColumns()) > 0 && bytes.Equal(a.GetColumns(), b.GetColumns())
+	return a.GetOid() == b.GetOid() && a.GetFile() == b.GetFile() && b.GetFile() != 0 && len(b.GetDefinition()) > 0 && bytes.Equal(a.GetDefinition(), b.GetDefinition())
 }
 
 // sameCounts says that the server counted no change to a table's rows.
@@ -94,7 +102,7 @@ func sameCounts(a, b *snapshotv1.TableState) bool {
 // divide parts a table: as it was parted before, and finer where it has grown.
 func (m *maker) divide(ctx context.Context, p *plan) error {
 	old := p.previous.GetParts()
-	if len(old) == 0 {
+	if len(old) == 0 || p.previous.GetOrder() != p.order {
 		old = []*snapshotv1.Part{nil}
 	}
 	for i, before := range old {
@@ -483,7 +491,7 @@ func (m *maker) collect(manifest *snapshotv1.Manifest) {
 	packs := map[Pack]bool{}
 	used := map[string]bool{}
 	for _, p := range m.tables {
-		t := &snapshotv1.Table{Relation: p.relation(), Columns: p.columnNames(), KeyColumns: uint32(p.keys), State: p.state}
+		t := &snapshotv1.Table{Relation: p.relation(), Columns: p.columnNames(), KeyColumns: uint32(p.keys), State: p.state, Order: p.order}
 		if p.taken {
 			t.Parts, t.Rows, t.Bytes = p.previous.GetParts(), p.previous.GetRows(), p.previous.GetBytes()
 		}

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Sees to the programs that Kontor's tests and demo start privately: PostgreSQL
-# with its client tools, and Redis. Installs their Debian packages when missing,
-# as root or by sudo; the packages' own services are neither started nor left
-# to start at boot. Says what to run when it can't.
+# with its client tools, and Redis; and the programs named as arguments, which
+# only some targets need and whose packages are called like them. Installs their
+# Debian packages when missing, as root or by sudo; the packages' own services
+# are neither started nor left to start at boot. Says what to run when it can't.
 set -euo pipefail
 
 has_postgres() {
@@ -21,11 +22,14 @@ command -v redis-cli >/dev/null && command -v redis-benchmark >/dev/null || miss
 has_library() { ls /usr/lib/*/"$1" >/dev/null 2>&1; }
 has_library faketime/libfaketime.so.1 || missing+=(libfaketime)
 has_library libtcmalloc_minimal.so.4 || missing+=(libtcmalloc-minimal4)
+for program in "$@"; do
+  command -v "$program" >/dev/null || missing+=("$program")
+done
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 install="apt-get install --no-install-recommends ${missing[*]}"
 if ! command -v apt-get >/dev/null; then
-  echo "setup: please install PostgreSQL 15 (server and client) and Redis 7; on Debian: $install" >&2
+  echo "setup: please install PostgreSQL 15 (server and client), Redis 7${*:+, $*}; on Debian: $install" >&2
   exit 1
 fi
 

@@ -21,10 +21,10 @@ import (
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/backup/internal/keys"
-	"kontor.internal/snapshot/pgtool"
 	"kontor.internal/services/backup/internal/schedule"
 	"kontor.internal/services/backup/internal/snapshot"
 	"kontor.internal/services/backup/migrations"
+	"kontor.internal/snapshot/pgtool"
 )
 
 // Config is what backup is told.

@@ -17,8 +17,8 @@ import (
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/backup/internal/archive"
 	"kontor.internal/services/backup/internal/names"
-	"kontor.internal/snapshot/pgtool"
 	"kontor.internal/services/backup/internal/snapshot/snapshotdb"
+	"kontor.internal/snapshot/pgtool"
 )
 
 // order says which snapshot to make. The same id ordered again gives the same snapshot.

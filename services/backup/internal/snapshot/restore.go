@@ -19,8 +19,8 @@ import (
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/backup/internal/names"
-	"kontor.internal/snapshot/pgtool"
 	"kontor.internal/services/backup/internal/snapshot/snapshotdb"
+	"kontor.internal/snapshot/pgtool"
 )
 
 // States of a restore.

@@ -32,9 +32,9 @@ import (
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/backup/internal/keys"
 	"kontor.internal/services/backup/internal/names"
-	"kontor.internal/snapshot/pgtool"
 	"kontor.internal/services/backup/internal/schedule"
 	"kontor.internal/services/backup/internal/snapshot/snapshotdb"
+	"kontor.internal/snapshot/pgtool"
 )
 
 // Deps are what snapshots are made with.

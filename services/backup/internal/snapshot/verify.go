@@ -17,8 +17,8 @@ import (
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	"kontor.internal/services/backup/internal/archive"
 	"kontor.internal/services/backup/internal/keys"
-	"kontor.internal/snapshot/pgtool"
 	"kontor.internal/services/backup/internal/snapshot/snapshotdb"
+	"kontor.internal/snapshot/pgtool"
 )
 
 // reasonName is a reason without its prefix, as events and schedules tell it.

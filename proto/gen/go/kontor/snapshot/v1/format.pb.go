@@ -488,7 +488,10 @@ type Table struct {
 	// How many bytes their lines have.
 	Bytes uint64 `protobuf:"varint,6,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	// Identity of the table and its file, and its counters, when it was read.
-	State         *TableState `protobuf:"bytes,7,opt,name=state,proto3" json:"state,omitempty"`
+	State *TableState `protobuf:"bytes,7,opt,name=state,proto3" json:"state,omitempty"`
+	// What the key's order hangs on: types, collations and their versions. Parts
+	// are of this order only.
+	Order         string `protobuf:"bytes,8,opt,name=order,proto3" json:"order,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -570,6 +573,13 @@ func (x *Table) GetState() *TableState {
 		return x.State
 	}
 	return nil
+}
+
+func (x *Table) GetOrder() string {
+	if x != nil {
+		return x.Order
+	}
+	return ""
 }
 
 // The rows from one key up to the next part's.
@@ -685,8 +695,10 @@ type TableState struct {
 	Updated uint64 `protobuf:"varint,4,opt,name=updated,proto3" json:"updated,omitempty"`
 	// See inserted.
 	Deleted uint64 `protobuf:"varint,5,opt,name=deleted,proto3" json:"deleted,omitempty"`
-	// Digest of the columns' types; empty when values' text hangs on more than the row.
-	Columns       []byte `protobuf:"bytes,6,opt,name=columns,proto3" json:"columns,omitempty"`
+	// A digest of which versions of which catalog rows its columns are, and the types that the database has of its own if it
+	// uses any. Where that is another, rows look different that were not written: a column that came has the name of one that
+	// went, or an enum's label was renamed.
+	Definition    []byte `protobuf:"bytes,6,opt,name=definition,proto3" json:"definition,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -756,9 +768,9 @@ func (x *TableState) GetDeleted() uint64 {
 	return 0
 }
 
-func (x *TableState) GetColumns() []byte {
+func (x *TableState) GetDefinition() []byte {
 	if x != nil {
-		return x.Columns
+		return x.Definition
 	}
 	return nil
 }
@@ -778,9 +790,7 @@ type Server struct {
 	ServerReset int64 `protobuf:"varint,5,opt,name=server_reset,json=serverReset,proto3" json:"server_reset,omitempty"`
 	// The oldest transaction that was under way when the snapshot began: rows
 	// that it or a later one wrote may be newer than the snapshot.
-	Horizon uint64 `protobuf:"varint,6,opt,name=horizon,proto3" json:"horizon,omitempty"`
-	// Digest of what else decides how values are written: enums' labels, composite types.
-	Types         []byte `protobuf:"bytes,7,opt,name=types,proto3" json:"types,omitempty"`
+	Horizon       uint64 `protobuf:"varint,6,opt,name=horizon,proto3" json:"horizon,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -855,13 +865,6 @@ func (x *Server) GetHorizon() uint64 {
 		return x.Horizon
 	}
 	return 0
-}
-
-func (x *Server) GetTypes() []byte {
-	if x != nil {
-		return x.Types
-	}
-	return nil
 }
 
 // A sequence.
@@ -1215,7 +1218,7 @@ const file_kontor_snapshot_v1_format_proto_rawDesc = "" +
 	"\x05Piece\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x128\n" +
 	"\blocation\x18\x02 \x01(\v2\x1c.kontor.snapshot.v1.LocationR\blocation\x12\x14\n" +
-	"\x05bytes\x18\x03 \x01(\rR\x05bytes\"\x8c\x02\n" +
+	"\x05bytes\x18\x03 \x01(\rR\x05bytes\"\xa2\x02\n" +
 	"\x05Table\x128\n" +
 	"\brelation\x18\x01 \x01(\v2\x1c.kontor.snapshot.v1.RelationR\brelation\x12\x18\n" +
 	"\acolumns\x18\x02 \x03(\tR\acolumns\x12\x1f\n" +
@@ -1224,7 +1227,8 @@ const file_kontor_snapshot_v1_format_proto_rawDesc = "" +
 	"\x05parts\x18\x04 \x03(\v2\x18.kontor.snapshot.v1.PartR\x05parts\x12\x12\n" +
 	"\x04rows\x18\x05 \x01(\x04R\x04rows\x12\x14\n" +
 	"\x05bytes\x18\x06 \x01(\x04R\x05bytes\x124\n" +
-	"\x05state\x18\a \x01(\v2\x1e.kontor.snapshot.v1.TableStateR\x05state\"\xb8\x01\n" +
+	"\x05state\x18\a \x01(\v2\x1e.kontor.snapshot.v1.TableStateR\x05state\x12\x14\n" +
+	"\x05order\x18\b \x01(\tR\x05order\"\xb8\x01\n" +
 	"\x04Part\x12\x12\n" +
 	"\x04from\x18\x01 \x03(\tR\x04from\x120\n" +
 	"\x04root\x18\x02 \x01(\v2\x1c.kontor.snapshot.v1.LocationR\x04root\x12\x12\n" +
@@ -1232,23 +1236,24 @@ const file_kontor_snapshot_v1_format_proto_rawDesc = "" +
 	"\x06levels\x18\x04 \x01(\rR\x06levels\x12\x12\n" +
 	"\x04rows\x18\x05 \x01(\x04R\x04rows\x12\x14\n" +
 	"\x05bytes\x18\x06 \x01(\x04R\x05bytes\x12\x14\n" +
-	"\x05packs\x18\a \x01(\fR\x05packs\"\x9c\x01\n" +
+	"\x05packs\x18\a \x01(\fR\x05packs\"\xa2\x01\n" +
 	"\n" +
 	"TableState\x12\x10\n" +
 	"\x03oid\x18\x01 \x01(\rR\x03oid\x12\x12\n" +
 	"\x04file\x18\x02 \x01(\rR\x04file\x12\x1a\n" +
 	"\binserted\x18\x03 \x01(\x04R\binserted\x12\x18\n" +
 	"\aupdated\x18\x04 \x01(\x04R\aupdated\x12\x18\n" +
-	"\adeleted\x18\x05 \x01(\x04R\adeleted\x12\x18\n" +
-	"\acolumns\x18\x06 \x01(\fR\acolumns\"\xc8\x01\n" +
+	"\adeleted\x18\x05 \x01(\x04R\adeleted\x12\x1e\n" +
+	"\n" +
+	"definition\x18\x06 \x01(\fR\n" +
+	"definition\"\xb2\x01\n" +
 	"\x06Server\x12!\n" +
 	"\fserver_start\x18\x01 \x01(\x03R\vserverStart\x12\x14\n" +
 	"\x05reset\x18\x02 \x01(\x03R\x05reset\x12\x1a\n" +
 	"\bdatabase\x18\x03 \x01(\rR\bdatabase\x12\x16\n" +
 	"\x06system\x18\x04 \x01(\x04R\x06system\x12!\n" +
 	"\fserver_reset\x18\x05 \x01(\x03R\vserverReset\x12\x18\n" +
-	"\ahorizon\x18\x06 \x01(\x04R\ahorizon\x12\x14\n" +
-	"\x05types\x18\a \x01(\fR\x05types\"\x80\x01\n" +
+	"\ahorizon\x18\x06 \x01(\x04R\ahorizon\"\x80\x01\n" +
 	"\bSequence\x128\n" +
 	"\brelation\x18\x01 \x01(\v2\x1c.kontor.snapshot.v1.RelationR\brelation\x12\x1d\n" +
 	"\n" +
