@@ -16,7 +16,8 @@ import (
 // wrote it. So when a range of keys has as many rows as before, none of them written since the snapshot before
 // began, then it has the same rows. Counting them costs the server a tenth of sending them.
 
-// mark is a run of a part's chunks that begins with a value of the key's first column: no row before has the same.
+// mark is a run of a part's chunks that begins with a value of the key's first column: no row before has the same. It is one
+// chunk where that can be, since what people do is scattered: of books that settle old accounts most chunks stay as they are.
 type mark struct {
 	// From is the value; empty for the first of a part, which begins with the part.
 	From string `json:"from"`
@@ -24,9 +25,6 @@ type mark struct {
 	Chunks int    `json:"chunks"`
 	Rows   uint64 `json:"rows"`
 }
-
-// markChunks are in a run at least, if it does not end with its part.
-const markChunks = 16
 
 // survey tells which marks of a table changed.
 type survey struct {
@@ -167,7 +165,7 @@ func (m *marker) begin(from []string, first bool) {
 func (m *marker) chunk(c *chunk) {
 	first := keyOf(c.lines[:c.ends[0]], 1)
 	open := &m.marks[len(m.marks)-1]
-	if open.Chunks >= markChunks && m.last != nil && !bytes.Equal(first, m.last) {
+	if open.Chunks > 0 && m.last != nil && !bytes.Equal(first, m.last) {
 		m.marks = append(m.marks, mark{From: unescape(first)})
 		open = &m.marks[len(m.marks)-1]
 	}

@@ -188,21 +188,17 @@ func (r *reader) chunk(ctx context.Context, s spans, e entry) ([]byte, error) {
 	if e.bytes > contentLimit || (e.base != nil && e.base.bytes > contentLimit) {
 		return nil, damagedf("a chunk of %d bytes", e.bytes)
 	}
-	var lines []byte
-	if e.base == nil {
-		stored, err := r.open(ctx, s, e.at, record{kind: kindRows, name: e.name})
-		if err != nil {
-			return nil, err
-		}
-		if lines, err = decode(stored, int(e.bytes)); err != nil {
-			return nil, err
-		}
-	} else {
-		whole, err := r.chunk(ctx, s, entry{name: e.base.name, at: e.base.at, bytes: e.base.bytes})
-		if err != nil {
-			return nil, err
-		}
-		if lines, err = r.changed(ctx, s, e, whole); err != nil {
+	whole := e.whole()
+	stored, err := r.open(ctx, s, whole.at, record{kind: kindRows, name: whole.name})
+	if err != nil {
+		return nil, err
+	}
+	lines, err := decode(stored, int(whole.bytes))
+	if err != nil {
+		return nil, err
+	}
+	if e.base != nil {
+		if lines, err = r.changed(ctx, s, e, lines); err != nil {
 			return nil, err
 		}
 	}
