@@ -14,7 +14,7 @@ import (
 // Store is where a repository lies: a folder or a bucket.
 type Store interface {
 	// Create begins an object. It is there, whole and durable, when Commit returned without an error, and not at all before.
-	// Where there is one already, Commit fails: nothing is ever written over.
+	// Where there is one already, Commit fails. Nobody writes under another's name: packs' are random, manifests' of one attempt.
 	Create(ctx context.Context, key string) (Object, error)
 	// Open reads length bytes from an offset; a negative length reads to the end. ErrMissing when there is no such object.
 	Open(ctx context.Context, key string, offset, length int64) (io.ReadCloser, error)

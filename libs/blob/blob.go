@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/fileblob"
@@ -15,6 +16,7 @@ import (
 	"gocloud.dev/gcerrors"
 
 	"kontor.internal/libs/failure"
+	"kontor.internal/libs/id"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 )
 
@@ -72,6 +74,45 @@ func openFolder(address *url.URL) (*Bucket, error) {
 // Put writes a whole object and returns when it is durable. An object of the same key is replaced in one step.
 func (b *Bucket) Put(ctx context.Context, key string, content []byte, contentType string) error {
 	if err := b.WriteAll(ctx, key, content, &blob.WriterOptions{ContentType: contentType}); err != nil {
+		return fmt.Errorf("blob: write %s: %w", key, err)
+	}
+	return b.Sync(ctx, key)
+}
+
+// ErrExists says that there is an object of the key already.
+var ErrExists = errors.New("blob: there is one already")
+
+// PutNew writes a whole object that must not be there yet, and returns when it is durable. Of several at once one writes, and the
+// others get ErrExists. (gocloud's own IfNotExist looks and then renames in a folder, so that two may write.)
+func (b *Bucket) PutNew(ctx context.Context, key string, content []byte, contentType string) error {
+	if b.folder != "" {
+		return b.linkNew(ctx, key, content, contentType)
+	}
+	err := b.WriteAll(ctx, key, content, &blob.WriterOptions{ContentType: contentType, IfNotExist: true})
+	switch {
+	case gcerrors.Code(err) == gcerrors.FailedPrecondition:
+		return ErrExists
+	case err != nil:
+		return fmt.Errorf("blob: write %s: %w", key, err)
+	}
+	return nil
+}
+
+// linkNew writes beside the object and gives it its name by a link, which is made once only.
+func (b *Bucket) linkNew(ctx context.Context, key string, content []byte, contentType string) (err error) {
+	suffix := "." + id.NewString() + ".new"
+	if err := b.Put(ctx, key+suffix, content, contentType); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.Delete(context.WithoutCancel(ctx), key+suffix)) }()
+	path, err := b.flushFile(ctx, key+suffix)
+	if err != nil {
+		return fmt.Errorf("blob: flush %s: %w", key, err)
+	}
+	switch err := os.Link(path, strings.TrimSuffix(path, suffix)); {
+	case errors.Is(err, os.ErrExist):
+		return ErrExists
+	case err != nil:
 		return fmt.Errorf("blob: write %s: %w", key, err)
 	}
 	return b.Sync(ctx, key)

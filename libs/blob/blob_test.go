@@ -3,11 +3,17 @@ package blob_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 
 	"kontor.internal/libs/blob"
 	"kontor.internal/libs/failure"
@@ -125,4 +131,39 @@ func TestErrorsAreTyped(t *testing.T) {
 	if blob.Translate(nil, "x") != nil {
 		t.Error("no error became one")
 	}
+}
+
+func TestOfManyThatPutANewObjectOneDoes(t *testing.T) {
+	bucket := open(t, t.TempDir())
+	for round := range 50 {
+		key := fmt.Sprintf("eu-north/%d.key", round)
+		var wrote atomic.Int32
+		var winner atomic.Value
+		var all sync.WaitGroup
+		for i := range 8 {
+			all.Go(func() {
+				content := fmt.Sprintf("content %d", i)
+				switch err := bucket.PutNew(t.Context(), key, []byte(content), ""); {
+				case err == nil:
+					wrote.Add(1)
+					winner.Store(content)
+				case !errors.Is(err, blob.ErrExists):
+					t.Errorf("neither written nor there: %v", err)
+				}
+			})
+		}
+		all.Wait()
+		require.EqualValues(t, 1, wrote.Load())
+		content, err := bucket.ReadAll(t.Context(), key)
+		require.NoError(t, err)
+		require.Equal(t, winner.Load(), string(content))
+	}
+	list := bucket.List(nil)
+	for range 50 {
+		object, err := list.Next(t.Context())
+		require.NoError(t, err)
+		require.True(t, strings.HasSuffix(object.Key, ".key"), "%s is left", object.Key)
+	}
+	_, err := list.Next(t.Context())
+	require.ErrorIs(t, err, io.EOF)
 }

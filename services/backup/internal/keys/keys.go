@@ -9,7 +9,6 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
-	gcblob "gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 
 	"kontor.internal/libs/blob"
@@ -99,12 +98,8 @@ func (k *Keys) GetOrMake(ctx context.Context, region string, company uuid.UUID) 
 	if err != nil {
 		return nil, fmt.Errorf("keys: %w", err)
 	}
-	name := object(region, company)
-	err = k.Store.WriteAll(ctx, name, wrapped, &gcblob.WriterOptions{IfNotExist: true})
-	if err != nil && gcerrors.Code(err) != gcerrors.FailedPrecondition {
-		return nil, unavailable(err)
-	}
-	if err := k.Store.Sync(ctx, name); err != nil { // Lasting before anything is encrypted with it.
+	// Lasting before anything is encrypted with it.
+	if err := k.Store.PutNew(ctx, object(region, company), wrapped, ""); err != nil && !errors.Is(err, blob.ErrExists) {
 		return nil, unavailable(err)
 	}
 	return k.Get(ctx, region, company)
