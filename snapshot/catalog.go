@@ -34,9 +34,8 @@ type table struct {
 	definition  string // which versions of catalog rows its columns are
 	plain       bool   // values look the same whatever else is defined
 	state       *snapshotv1.TableState
-	domain      bool   // the key's first column is of a domain
 	order       string // what the key's order hangs on: types, collations and their versions
-	exact       bool   // the key's first column is of a type in which equal values look the same
+	exact       bool   // the key's first column can be the lead
 	largeObject bool   // stands for the contents of large objects
 }
 
@@ -45,10 +44,10 @@ type column struct {
 	kind string // its type, as SQL writes it
 }
 
-// lead is the first column of the key, by which ranges of a table are told apart; false when it has none that can be. Of a
-// longer key it must be of a type in which equal values look the same.
+// lead is the first column of the key, by which ranges of a table are told apart; false when it is none of the types that the
+// server can sort into ranges and in which equal values look the same.
 func (t *table) lead() (column, bool) {
-	if t.keys == 0 || t.domain || t.largeObject || (t.keys > 1 && !t.exact) {
+	if !t.exact {
 		return column{}, false
 	}
 	return t.columns[0], true
@@ -83,8 +82,6 @@ SELECT c.oid, COALESCE(pg_catalog.pg_relation_filenode(c.oid), 0)::oid, n.nspnam
 	(SELECT COALESCE(pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat(a.ctid, a.xmin), ',' ORDER BY a.attnum)), '') FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0),
 	NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type y ON y.oid = a.atttypid
 		WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND (y.oid >= 16384 OR y.typname ~ '^_?reg')),
-	COALESCE((SELECT t.typtype = 'd' FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-		WHERE a.attrelid = c.oid AND a.attname = key.columns[1]), false),
 	EXISTS (SELECT FROM pg_catalog.pg_attribute a LEFT JOIN pg_catalog.pg_collation o ON o.oid = a.attcollation
 		WHERE a.attrelid = c.oid AND a.attname = key.columns[1] AND COALESCE(o.collisdeterministic, true) AND a.atttypid = ANY (
 			'{smallint,integer,bigint,oid,uuid,date,timestamp,timestamptz,text,varchar,bytea,bool}'::pg_catalog.regtype[])),
@@ -113,7 +110,7 @@ func readTables(ctx context.Context, tx pgx.Tx) ([]*table, error) {
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (*table, error) {
 		t := &table{}
 		var keys, names, kinds []string
-		if err := row.Scan(&t.oid, &t.file, &t.schema, &t.name, &t.size, &keys, &names, &kinds, &t.definition, &t.plain, &t.domain, &t.exact, &t.order); err != nil {
+		if err := row.Scan(&t.oid, &t.file, &t.schema, &t.name, &t.size, &keys, &names, &kinds, &t.definition, &t.plain, &t.exact, &t.order); err != nil {
 			return nil, err
 		}
 		t.keys = len(keys)

@@ -116,3 +116,38 @@ func TestRowsThatTheServerHasNotCountedYetAreInTheSnapshot(t *testing.T) {
 	l.snapshotNow(snapshot.Order{Previous: l.last()}, print)
 	l.restoreAll()
 }
+
+// Keys of every kind, while a session keeps its counts to itself: what of such a table changed is told by its rows.
+func TestKeysOfEveryKindAreFollowedWhilePeopleWork(t *testing.T) {
+	b := setup(t)
+	for name, key := range map[string]struct{ kind, value string }{
+		"whole numbers":      {"bigint", "i"},
+		"texts":              {"text", "md5(i::text)"},
+		"texts of a limit":   {"varchar(40)", "md5(i::text)"},
+		"padded texts":       {"char(40)", "md5(i::text)"},
+		"decimal numbers":    {"numeric(12, 2)", "i / 4.0"},
+		"arrays":             {"integer[]", "ARRAY[i % 90, i]"},
+		"moments":            {"timestamptz", "timestamptz '2020-01-01' + i * interval '1 minute'"},
+		"bytes":              {"bytea", "decode(md5(i::text), 'hex')"},
+		"UUIDs":              {"uuid", "md5(i::text)::uuid"},
+		"ranges":             {"int4range", "int4range(i, i + 5)"},
+		"labels of an enum":  {"label", "('l' || i % 200)::label"},
+		"values of a domain": {"counted", "i"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := b.begin(t)
+			l.must(`DO $$ BEGIN EXECUTE 'CREATE TYPE label AS ENUM (' || (SELECT string_agg(quote_literal('l' || n), ',') FROM generate_series(0, 199) n) || ')'; END $$`)
+			l.must(`CREATE DOMAIN counted AS integer CHECK (VALUE > 0)`)
+			l.must(`CREATE TABLE t (k ` + key.kind + ` PRIMARY KEY, words text)`)
+			l.must(`INSERT INTO t SELECT ` + key.value + `, repeat('word ', 9) FROM generate_series(1, 6000) i ON CONFLICT DO NOTHING`)
+			l.snapshot(snapshot.Order{})
+			for _, change := range []string{`UPDATE t SET words = 'new' WHERE k = (SELECT k FROM t ORDER BY k LIMIT 1)`, `DELETE FROM t WHERE k = (SELECT k FROM t ORDER BY k DESC LIMIT 1)`, `SELECT 1`} {
+				l.must(change)
+				print, err := anybooks.Print(t.Context(), l.conn)
+				require.NoError(t, err)
+				l.snapshotNow(snapshot.Order{Previous: l.last()}, print)
+			}
+			l.restoreAll()
+		})
+	}
+}
