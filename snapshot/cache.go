@@ -67,6 +67,9 @@ func (e *entry) whole() base {
 }
 
 const (
+	partSuffix = ".part" // of a part's file
+	newPrefix  = "new-"  // of one that is being written
+
 	cacheMagic  = "KONTORC1"
 	cachedEntry = nameBytes + 8 + 32 + 8 + 8 + 8 + 1 + nameBytes + 32 + 8 + 8
 	cachedNode  = nameBytes + 32
@@ -81,7 +84,7 @@ func cacheFile(folder string, n *naming, t *snapshotv1.Relation, from []string) 
 		id = append(binary.AppendUvarint(id, uint64(len(s))), s...)
 	}
 	name := n.name(kindDirectory, id)
-	return filepath.Join(folder, hex.EncodeToString(name[:])+".part")
+	return filepath.Join(folder, hex.EncodeToString(name[:])+partSuffix)
 }
 
 // remember reads a part's memory from its file. It is nil when the file is missing, of another snapshot, or not whole.
@@ -254,7 +257,7 @@ type noting struct {
 }
 
 func note(path string) (*noting, error) {
-	file, err := os.CreateTemp(filepath.Dir(path), "new-*")
+	file, err := os.CreateTemp(filepath.Dir(path), newPrefix+"*")
 	if err != nil {
 		return nil, fmt.Errorf("snapshot: cache: %w", err)
 	}

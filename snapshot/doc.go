@@ -12,7 +12,8 @@
 //	tree.go      a part's chunks become a tree of which unchanged branches are shared
 //	manifest.go  the root: what was there, and where it lies
 //	cache.go     what the next snapshot needs to know of this one, so that it reads nothing back
-//	make.go      all of it together
+//	ranges.go    what surely did not change is counted, not read
+//	make.go      all of it together; tables.go plans what is read, storing.go stores what of it is new
 //
 // A repository is written by many at once without locks: packs have random
 // names, and a snapshot exists from the moment its manifest does.

@@ -44,7 +44,7 @@ type Order struct {
 	Previous *Known
 	// Whole reads every row, also of tables that surely did not change.
 	Whole bool
-	// Cache is a folder of this machine for what the next snapshot needs; it may be lost. Empty: none.
+	// Cache is a folder of this machine, the company's own, for what the next snapshot needs; it may be lost. Empty: none.
 	Cache string
 	// Connections that read tables at once; 0 means 3.
 	Connections int
@@ -98,8 +98,8 @@ type maker struct {
 	same, changed, whole, readBack atomic.Int64
 }
 
-// Make makes a snapshot. When it fails or is killed, none is there; what it
-// left behind is swept (Sweep), and the order can be given again.
+// Make makes a snapshot. When it fails or is killed, what it left behind goes with later collections, and the order can be given
+// again under another id. Only a commit whose answer was lost may leave a whole snapshot, which nobody knows of.
 func Make(ctx context.Context, r Repository, o Order) (*Made, error) {
 	m := &maker{Order: o, repo: r.inner(), keys: r.Keys}
 	if err := m.prepare(ctx); err != nil {
@@ -138,7 +138,7 @@ func (m *maker) prepare(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	m.source = &source{tools: m.Tools, login: m.Login}
+	m.source = &source{login: m.Login}
 	if m.source.conn, err = connect(ctx, m.Login); err != nil {
 		return err
 	}
@@ -320,10 +320,12 @@ func (m *maker) cacheOf(t *snapshotv1.Relation, from []string) string {
 
 // sweepCache removes files of parts that are no more, and of attempts that died.
 func (m *maker) sweepCache(used map[string]bool) {
-	files, _ := filepath.Glob(filepath.Join(m.Cache, "*"))
-	for _, file := range files {
-		if !used[file] {
-			_ = os.Remove(file) // It is only in the way.
+	for _, own := range []string{"*" + partSuffix, newPrefix + "*"} {
+		files, _ := filepath.Glob(filepath.Join(m.Cache, own)) // The patterns are right.
+		for _, file := range files {
+			if !used[file] {
+				_ = os.Remove(file) // It is only in the way.
+			}
 		}
 	}
 }

@@ -17,7 +17,6 @@ import (
 // source is a database as of one moment. Its transaction stays open until
 // close: with it the exported snapshot ends, and whoever still reads by it fails.
 type source struct {
-	tools pgtool.Tools
 	login *pgtool.Login
 	conn  *pgx.Conn
 	tx    pgx.Tx

@@ -83,7 +83,8 @@ func (b *Bucket) Put(ctx context.Context, key string, content []byte, contentTyp
 var ErrExists = errors.New("blob: there is one already")
 
 // PutNew writes a whole object that must not be there yet, and returns when it is durable. Of several at once one writes, and the
-// others get ErrExists. (gocloud's own IfNotExist looks and then renames in a folder, so that two may write.)
+// others get ErrExists. (gocloud's own IfNotExist looks and then renames in a folder, so that two may write.) Killed, it may leave an object
+// beside, whose key begins with this one's and ends in ".new".
 func (b *Bucket) PutNew(ctx context.Context, key string, content []byte, contentType string) error {
 	if b.folder != "" {
 		return b.linkNew(ctx, key, content, contentType)

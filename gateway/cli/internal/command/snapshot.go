@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -251,22 +250,21 @@ func writeRows(ctx context.Context, repo snapshot.Repository, ref snapshot.Ref, 
 		return err
 	}
 	for _, t := range c.Tables {
-		if t.Schema == schema && t.Name == name {
-			header := csv.NewWriter(out)
-			if err := errors.Join(header.Write(t.Columns), flush(header)); err != nil {
-				return err
-			}
+		if t.Schema != schema || t.Name != name {
+			continue
+		}
+		header := make([]*string, len(t.Columns))
+		for i := range t.Columns {
+			header[i] = &t.Columns[i]
+		}
+		if _, err := io.WriteString(out, csvLine(header)); err != nil {
+			return err
 		}
 	}
 	return snapshot.Lines(ctx, repo, ref, nil, schema, name, func(line []byte) error {
 		_, err := io.WriteString(out, csvLine(snapshot.Fields(line)))
 		return err
 	})
-}
-
-func flush(w *csv.Writer) error {
-	w.Flush()
-	return w.Error()
 }
 
 // csvLine writes NULL and the empty text apart, which encoding/csv can't.
