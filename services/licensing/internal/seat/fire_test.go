@@ -174,7 +174,9 @@ func (h *holder) wild(ctx context.Context, others []*holder) {
 // secondPlace works in another company for a moment, with the same seat, which counts there too.
 func (h *holder) secondPlace(ctx context.Context, pools *Pools) {
 	second := h.who
-	second.Company = uuid.NewSHA1(uuid.Nil, []byte("second"))
+	if second.Company = uuid.NewSHA1(uuid.Nil, []byte("second")); second.Company == h.seat.Company {
+		second.Company = h.who.Company // It began anew there: giving that place back would give back the seat.
+	}
 	s, err := pools.Claim(ctx, h.of, second, h.limits)
 	if err != nil {
 		return
@@ -187,6 +189,15 @@ func (h *holder) secondPlace(ctx context.Context, pools *Pools) {
 	began := h.now().Add(-time.Millisecond)
 	h.note(validity{seat: s.ID, company: s.Company, from: s.Renewed, till: began, place: true})
 	_ = pools.Release(ctx, h.of, s, By{})
+}
+
+// seen is a seat as its pool shows it.
+func (s *turned) seen(ctx context.Context, pools *Pools, seat uuid.UUID) (Seat, bool) {
+	seen, _, err := pools.See(ctx, s.of.Licence, []uuid.UUID{seat})
+	if err != nil || seen[0].ID != seat {
+		return Seat{}, false
+	}
+	return seen[0], true
 }
 
 // travels takes a seat out with a device and brings it back, again and again.
@@ -203,10 +214,12 @@ func (s *turned) travels(ctx context.Context) {
 			pause(ctx, 50*time.Millisecond)
 			continue
 		}
-		pause(ctx, time.Duration(100+dice.IntN(900))*time.Millisecond)
 		// Since when, by the pool's own time; if nobody can say so, nobody counts it.
-		if seen, _, err := pools.See(ctx, s.of.Licence, []uuid.UUID{t.ID}); err == nil && seen[0].ID == t.ID {
-			s.note(validity{seat: t.ID, company: t.Company, from: seen[0].Renewed, till: s.now().Add(-time.Millisecond), out: true})
+		held, known := s.seen(ctx, pools, t.ID)
+		pause(ctx, time.Duration(100+dice.IntN(900))*time.Millisecond)
+		// A loss of the store begins the pool's time anew, maybe earlier: what was before it can't be held against what is after it.
+		if now, same := s.seen(ctx, pools, t.ID); known && same && now.Generation == held.Generation {
+			s.note(validity{seat: t.ID, company: t.Company, from: held.Renewed, till: s.now().Add(-time.Millisecond), out: true})
 		}
 		for back := context.WithoutCancel(ctx); ; {
 			if _, err := pools.BringBack(back, s.of, t, By{}); err == nil {
