@@ -6,6 +6,7 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -30,6 +31,37 @@ type Keys struct {
 
 // ErrNoKey says that a pack or manifest was encrypted under a key that is not there: destroyed, or another company's.
 var ErrNoKey = errors.New("snapshot: no key of this version")
+
+// keyFile is how a company's keys are written down: 32 bytes each, in base64.
+type keyFile struct {
+	Company uuid.UUID         `json:"company"`
+	Names   []byte            `json:"names"`
+	Data    map[uint32][]byte `json:"data"`
+}
+
+// EncodeKeys writes keys down, as JSON. Whoever has that can read every snapshot of the company.
+func EncodeKeys(k Keys) ([]byte, error) {
+	if err := k.check(); err != nil {
+		return nil, err
+	}
+	return json.Marshal(keyFile{Company: k.Company, Names: k.Names, Data: k.Data})
+}
+
+// errKeyFile does not wrap its cause, which may quote a key.
+var errKeyFile = errors.New("snapshot: no file of keys")
+
+// DecodeKeys reads what EncodeKeys wrote. The latest version is the current one.
+func DecodeKeys(raw []byte) (Keys, error) {
+	var f keyFile
+	if err := json.Unmarshal(raw, &f); err != nil {
+		return Keys{}, errKeyFile
+	}
+	k := Keys{Company: f.Company, Names: f.Names, Data: f.Data}
+	for version := range f.Data {
+		k.Current = max(k.Current, version)
+	}
+	return k, k.check()
+}
 
 func (k Keys) check() error {
 	if len(k.Names) != KeyBytes {

@@ -242,7 +242,7 @@ func (m *maker) commit(ctx context.Context, manifest *snapshotv1.Manifest) (*Mad
 		}
 	}
 	made := &Made{
-		Known: Known{m.Ref, head}, Read: m.read.Load(), Added: m.packer.stored + int64(len(object)),
+		Known: Known{m.Ref, head}, Read: m.read.Load(), Added: m.packer.stored.Load() + int64(len(object)),
 		Same: m.same.Load(), Changed: m.changed.Load(), Whole: m.whole.Load(), ReadBack: m.readBack.Load(),
 	}
 	made.Needs = []string{m.repo.manifest(m.Ref)}

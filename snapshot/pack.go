@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
@@ -95,7 +96,7 @@ type packer struct {
 
 	mu      sync.Mutex
 	open    *openPack
-	stored  int64
+	stored  atomic.Int64 // bytes of finished packs
 	records int
 	done    errgroup.Group
 }
@@ -140,7 +141,6 @@ func (p *packer) put(r record, content []byte) (location, error) {
 	o.directory = binary.BigEndian.AppendUint32(o.directory, at.length)
 	o.count++
 	p.records++
-	p.stored += int64(at.length)
 	if o.offset >= packBytes {
 		p.open = nil
 		p.done.Go(func() error { return p.finish(o) })
@@ -185,6 +185,7 @@ func (p *packer) finish(o *openPack) error {
 		o.object.Abort()
 		return err
 	}
+	p.stored.Add(int64(o.offset))
 	return o.object.Commit()
 }
 

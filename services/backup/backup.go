@@ -5,6 +5,8 @@ package backup
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -21,6 +23,7 @@ import (
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/backup/internal/keys"
+	"kontor.internal/services/backup/internal/repository"
 	"kontor.internal/services/backup/internal/schedule"
 	"kontor.internal/services/backup/internal/snapshot"
 	"kontor.internal/services/backup/migrations"
@@ -39,6 +42,10 @@ type Config struct {
 	KeyEncryptionKeyPrevious string        `koanf:"key_encryption_key_previous" doc:"The key-encryption key before this one, for as long as data keys are wrapped with it." secret:"true"`
 	PostgresBinDir           string        `koanf:"postgres_bin_dir" doc:"Folder of pg_dump and pg_restore; empty for where pg_config says or the system keeps them." default:""`
 	SnapshotInterval         time.Duration `koanf:"snapshot_interval" doc:"How often each company's books are copied, by business time." default:"2h"`
+	ArchiveInterval          time.Duration `koanf:"archive_interval" doc:"How often an archive of a second form is made beside the snapshots, by business time." default:"168h"`
+	WholeReadInterval        time.Duration `koanf:"whole_read_interval" doc:"How often every row of a company's books is read for a snapshot, also what surely did not change, by business time." default:"168h"`
+	TidyInterval             time.Duration `koanf:"tidy_interval" doc:"How often a company's repository is cleared of what no snapshot needs, by business time." default:"24h"`
+	CacheDir                 string        `koanf:"cache_dir" doc:"Folder of this machine for what a company's next snapshot needs of its last; it may be lost. Empty for one in the user's cache folder." default:""`
 	SnapshotsAtOnce          int           `koanf:"snapshots_at_once" doc:"How many scheduled snapshots one copy of the service makes at a time." default:"2"`
 	ScheduleCheckInterval    time.Duration `koanf:"schedule_check_interval" doc:"How often due and late snapshots are looked for." default:"5s"`
 	CompanyScanInterval      time.Duration `koanf:"company_scan_interval" doc:"How often tenancy is asked for companies whose events were missed." default:"10m"`
@@ -80,9 +87,13 @@ func wire(ctx context.Context, s *service.Service, cfg Config, kms keys.KMS, too
 	if err != nil {
 		return err
 	}
+	clock, companyKeys := storedClock{s.Clock}, &keys.Keys{KMS: kms, Store: keyStore}
 	engine, err := snapshot.New(snapshot.Deps{
-		DB: s.DB, Clock: storedClock{s.Clock}, IDs: id.New, Log: s.Log, Meter: s.Telemetry.Meter("kontor.backup"), Objects: objects,
-		Keys: &keys.Keys{KMS: kms, Store: keyStore}, Tools: tools, Rules: schedule.Rules{Interval: cfg.SnapshotInterval}, AtOnce: cfg.SnapshotsAtOnce,
+		DB: s.DB, Clock: clock, IDs: id.New, Log: s.Log, Meter: s.Telemetry.Meter("kontor.backup"), Objects: objects,
+		Repositories: &repository.Repositories{
+			DB: s.DB, Clock: clock, Objects: objects, Keys: companyKeys, Cache: cacheDir(cfg), WholeEvery: cfg.WholeReadInterval, TidyEvery: cfg.TidyInterval,
+		},
+		Keys: companyKeys, ArchiveEvery: cfg.ArchiveInterval, Tools: tools, Rules: schedule.Rules{Interval: cfg.SnapshotInterval}, AtOnce: cfg.SnapshotsAtOnce,
 		Operations: operations, Pages: s.Pages,
 		Databases: tenancyv1.NewCompanyDatabaseServiceClient(s.Peer("tenancy")),
 		Directory: tenancyv1.NewDirectoryServiceClient(s.Peer("tenancy")),
@@ -95,6 +106,18 @@ func wire(ctx context.Context, s *service.Service, cfg Config, kms keys.KMS, too
 	commonv1.RegisterOperationServiceServer(s.GRPC(), operation.NewServer(s.DB, s.Authorizer()))
 	s.Consume(engine.Companies())
 	return startJobs(s, cfg, engine, operations)
+}
+
+// cacheDir is where this copy of the service keeps what next snapshots need.
+func cacheDir(cfg Config) string {
+	if cfg.CacheDir != "" {
+		return cfg.CacheDir
+	}
+	own, err := os.UserCacheDir()
+	if err != nil {
+		return "" // Nobody's: then next snapshots read more.
+	}
+	return filepath.Join(own, "kontor-backup")
 }
 
 // startJobs runs operations, the schedule and the timers for as long as the service lives.

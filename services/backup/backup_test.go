@@ -23,6 +23,9 @@ import (
 const (
 	beside  = backupv1.RestoreMode_RESTORE_MODE_BESIDE
 	inPlace = backupv1.RestoreMode_RESTORE_MODE_IN_PLACE
+
+	inRepository = backupv1.SnapshotForm_SNAPSHOT_FORM_IN_REPOSITORY
+	archived     = backupv1.SnapshotForm_SNAPSHOT_FORM_ARCHIVE
 )
 
 func TestASnapshotIsEncryptedListedAndReadBack(t *testing.T) {
@@ -33,15 +36,20 @@ func TestASnapshotIsEncryptedListedAndReadBack(t *testing.T) {
 	require.Equal(t, b.owner, s.GetCreator())
 	require.Equal(t, backupv1.SnapshotOrigin_SNAPSHOT_ORIGIN_ON_DEMAND, s.GetOrigin())
 	require.Equal(t, "1.4.0", s.GetDataAreas()[0].GetVersion())
-	require.Greater(t, s.GetSizeBytes(), int64(10_000))
+	require.Equal(t, inRepository, s.GetForm())
+	require.EqualValues(t, 1, s.GetSequence())
+	require.EqualValues(t, 3304, s.GetRows())
+	require.Equal(t, s.GetSizeBytes(), s.GetReadBytes())
 	require.Equal(t, "kontor.backup.snapshot.created", servicetest.Next(t, told).Envelope.GetType())
 
-	files := b.stored()
-	require.Len(t, files, 1)
-	raw, err := os.ReadFile(files[0])
-	require.NoError(t, err)
-	require.EqualValues(t, len(raw), s.GetStoredBytes())
-	require.NotContains(t, string(raw), "PGDMP")
+	var bytes int64
+	for _, file := range b.stored() {
+		raw, err := os.ReadFile(file)
+		require.NoError(t, err)
+		bytes += int64(len(raw))
+		require.NotContains(t, string(raw), "voucher")
+	}
+	require.Equal(t, bytes, s.GetStoredBytes())
 
 	require.Equal(t, backupv1.VerifyState_VERIFY_STATE_GOOD, b.verify(s).GetVerifyState())
 	got, err := b.snapshots.GetSnapshot(t.Context(), &backupv1.GetSnapshotRequest{Name: s.GetName()})
@@ -111,18 +119,28 @@ func TestATableDroppedByMistakeComesBack(t *testing.T) {
 
 func TestADamagedSnapshotIsSaidToBeAndRestoresNothing(t *testing.T) {
 	for name, c := range map[string]struct {
+		form backupv1.SnapshotForm
 		how  func([]byte) []byte
 		want string
 	}{
-		"a flipped bit":  {func(raw []byte) []byte { raw[len(raw)/2] ^= 1; return raw }, "altered"},
-		"an early end":   {func(raw []byte) []byte { return raw[:len(raw)-100] }, "truncated"},
-		"something else": {func([]byte) []byte { return bytes.Repeat([]byte("x"), 5000) }, "altered"},
-		"nothing at all": {func([]byte) []byte { return nil }, "truncated"},
+		"a flipped bit":                 {inRepository, func(raw []byte) []byte { raw[len(raw)/2] ^= 1; return raw }, "altered"},
+		"an early end":                  {inRepository, func(raw []byte) []byte { return raw[:len(raw)/2] }, "altered"},
+		"a flipped bit of an archive":   {archived, func(raw []byte) []byte { raw[len(raw)/2] ^= 1; return raw }, "altered"},
+		"an early end of an archive":    {archived, func(raw []byte) []byte { return raw[:len(raw)-100] }, "truncated"},
+		"something else for an archive": {archived, func([]byte) []byte { return bytes.Repeat([]byte("x"), 5000) }, "altered"},
+		"nothing at all for an archive": {archived, func([]byte) []byte { return nil }, "truncated"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := setup(t)
 			s := b.snapshot()
-			b.spoil(b.stored()[0], c.how)
+			files := b.packs()
+			if c.form == archived {
+				s = b.archive()
+				files = b.storedIn("/snapshots")
+			}
+			for _, file := range files {
+				b.spoil(file, c.how)
+			}
 			b.fails(b.restore(s, inPlace), commonv1.Reason_REASON_SNAPSHOT_DAMAGED)
 			require.Zero(t, b.tenancy.standing())
 			read := b.verify(s)
@@ -159,9 +177,11 @@ func (b *bundle) download(t *testing.T, s *backupv1.Snapshot, offset, length int
 	}
 }
 
-func TestAnExportIsAPlainArchiveThatCanBeResumedAndIsAnnounced(t *testing.T) {
+func TestAnArchiveIsHandedOutAsItIsCanBeResumedAndIsAnnounced(t *testing.T) {
 	b := setup(t)
-	s := b.snapshot()
+	_, _, err := b.download(t, b.snapshot(), 0, 0)
+	servicetest.WantReason(t, err, commonv1.Reason_REASON_EXPORT_NEEDED)
+	s := b.archive()
 	told := b.Events("kontor.backup.snapshot.>")
 	info, whole, err := b.download(t, s, 0, 0)
 	require.NoError(t, err)
@@ -179,7 +199,7 @@ func TestAnExportIsAPlainArchiveThatCanBeResumedAndIsAnnounced(t *testing.T) {
 
 func TestAfterTheLicenceRestoresAndExportsGoOnAndNewSnapshotsDoNot(t *testing.T) {
 	b := setup(t)
-	s := b.snapshot()
+	s := b.archive()
 	b.licensing.refuse(licensingv1.Action_ACTION_BACKUP)
 	_, err := b.snapshots.CreateSnapshot(t.Context(), &backupv1.CreateSnapshotRequest{Parent: b.company, RequestId: id.NewString()})
 	servicetest.WantReason(t, err, commonv1.Reason_REASON_RIGHT_MISSING)
@@ -203,17 +223,54 @@ func (b *bundle) schedule() *backupv1.BackupSchedule {
 	return answer.GetBackupSchedule()
 }
 
-func TestEveryTwoHoursASnapshotIsMade(t *testing.T) {
+// of the list are those of one form.
+func of(list []*backupv1.Snapshot, form backupv1.SnapshotForm) (some []*backupv1.Snapshot) {
+	for _, s := range list {
+		if s.GetForm() == form {
+			some = append(some, s)
+		}
+	}
+	return some
+}
+
+func TestEveryTwoHoursASnapshotIsMadeAndEveryWeekAnArchive(t *testing.T) {
 	b := setup(t)
 	require.Empty(t, b.schedule().GetLastSnapshot())
 	for n := 1; n <= 2; n++ {
 		b.Advance(2*time.Hour + time.Second)
-		servicetest.Eventually(t, "the schedule makes one", func() bool { return len(b.list()) == n })
+		servicetest.Eventually(t, "the schedule makes one", func() bool { return len(of(b.list(), inRepository)) == n })
 	}
-	require.Equal(t, backupv1.SnapshotOrigin_SNAPSHOT_ORIGIN_SCHEDULED, b.list()[0].GetOrigin())
-	now := b.schedule()
-	require.Equal(t, b.list()[0].GetName(), now.GetLastSnapshot())
-	require.False(t, now.GetLate())
+	servicetest.Eventually(t, "the insurance is made", func() bool { return len(of(b.list(), archived)) == 1 })
+	newest := of(b.list(), inRepository)[0]
+	require.Equal(t, backupv1.SnapshotOrigin_SNAPSHOT_ORIGIN_SCHEDULED, newest.GetOrigin())
+	require.False(t, b.schedule().GetLate())
+	b.Advance(7 * 24 * time.Hour)
+	servicetest.Eventually(t, "a week later there is another", func() bool { return len(of(b.list(), archived)) == 2 })
+}
+
+// What did not change is neither read nor stored again.
+func TestASnapshotAfterSomeWorkStoresLittle(t *testing.T) {
+	b := setup(t)
+	first := b.snapshot()
+	b.live("UPDATE books.partner SET name = 'X' WHERE id = 3")
+	second := b.snapshot()
+	require.EqualValues(t, 2, second.GetSequence())
+	require.Equal(t, first.GetRows(), second.GetRows())
+	require.Less(t, second.GetStoredBytes(), first.GetStoredBytes()/3)
+	require.Less(t, second.GetReadBytes(), first.GetReadBytes())
+	require.Equal(t, backupv1.VerifyState_VERIFY_STATE_GOOD, b.verify(second).GetVerifyState())
+}
+
+// Books that a repository can't take are archived by the schedule.
+func TestBooksThatARepositoryCantTakeAreArchived(t *testing.T) {
+	b := setup(t)
+	b.live("CREATE FOREIGN DATA WRAPPER w", "CREATE SERVER s FOREIGN DATA WRAPPER w",
+		"CREATE FOREIGN TABLE books.far (id integer) SERVER s")
+	b.fails(b.create(), commonv1.Reason_REASON_SNAPSHOT_REFUSED)
+	b.Advance(2*time.Hour + time.Second)
+	servicetest.Eventually(t, "an archive is made", func() bool { return len(of(b.list(), archived)) == 1 })
+	require.False(t, b.schedule().GetLate())
+	require.Empty(t, b.schedule().GetFailureReason())
 }
 
 func TestACompanyWithoutAGoodSnapshotIsLateOnceUntilOneIsMade(t *testing.T) {
@@ -273,13 +330,13 @@ func TestACancelledSnapshotLeavesNothing(t *testing.T) {
 	b.snapshot() // The next one is not in its way.
 }
 
-func TestAnInterruptedAttemptIsClearedAwayByTheNext(t *testing.T) {
+func TestAnInterruptedArchiveIsClearedAwayByTheNext(t *testing.T) {
 	b := setup(t)
-	b.snapshot()
+	b.archive()
 	stale := b.stored()[0]
 	_, err := b.DB.Exec(t.Context(), `UPDATE snapshot SET ready = false, lease_time = clock_timestamp() - interval '1 second'`)
 	require.NoError(t, err)
-	b.snapshot()
+	b.archive()
 	require.Len(t, b.list(), 1)
 	require.Len(t, b.stored(), 1)
 	require.NotContains(t, b.stored(), stale)
@@ -371,7 +428,7 @@ func TestASnapshotThatIsCutOffAtAnyStepLeavesNothing(t *testing.T) {
 		"the dump breaks off": {
 			func(b *bundle) { b.tenancy.attributes("NOBYPASSRLS") },
 			func(b *bundle) { b.tenancy.attributes("BYPASSRLS") },
-			commonv1.Reason_REASON_SNAPSHOT_NOT_MADE,
+			commonv1.Reason_REASON_SNAPSHOT_REFUSED,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -388,9 +445,9 @@ func TestASnapshotThatIsCutOffAtAnyStepLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestAnAttemptWhoseServiceDiedIsSweptWithWhatItStored(t *testing.T) {
+func TestAnArchiveWhoseServiceDiedIsSweptWithWhatItStored(t *testing.T) {
 	b := setup(t)
-	b.snapshot()
+	b.archive()
 	_, err := b.DB.Exec(t.Context(), `UPDATE snapshot SET ready = false, lease_time = clock_timestamp() - interval '1 second'`)
 	require.NoError(t, err)
 	b.tenancy.refuseWith("OpenForDump", failure.New(commonv1.Reason_REASON_COMPANY_NOT_READY, "state", "maintenance"))

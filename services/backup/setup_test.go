@@ -45,6 +45,7 @@ func settings(t testing.TB, common service.Config, objects, keys string) backup.
 	var cfg backup.Config
 	require.NoError(t, config.Load(&cfg, config.Options{Environ: []string{
 		"KONTOR_KEY_ENCRYPTION_KEY=" + strings.Repeat("k", 32), "KONTOR_BLOB_URL=file://" + objects, "KONTOR_KEY_BLOB_URL=file://" + keys,
+		"KONTOR_CACHE_DIR=" + t.TempDir(),
 		"KONTOR_SCHEDULE_CHECK_INTERVAL=100ms", "KONTOR_COMPANY_SCAN_INTERVAL=100ms",
 		"KONTOR_CA_FILE=x", "KONTOR_CERT_FILE=x", "KONTOR_KEY_FILE=x", "KONTOR_POSTGRES_DSN=x", "KONTOR_NATS_URL=x",
 	}}))
@@ -115,6 +116,14 @@ func (b *bundle) create() *commonv1.Operation {
 	return answer.GetOperation()
 }
 
+// archive makes a snapshot of the second form.
+func (b *bundle) archive() *backupv1.Snapshot {
+	b.t.Helper()
+	answer, err := b.snapshots.CreateSnapshot(b.t.Context(), &backupv1.CreateSnapshotRequest{Parent: b.company, RequestId: id.NewString(), Form: archived})
+	require.NoError(b.t, err)
+	return result(b, answer.GetOperation(), &backupv1.Snapshot{})
+}
+
 func (b *bundle) snapshot() *backupv1.Snapshot {
 	b.t.Helper()
 	return result(b, b.create(), &backupv1.Snapshot{})
@@ -160,10 +169,25 @@ func (b *bundle) live(statements ...string) {
 }
 
 // stored lists the objects' files.
-func (b *bundle) stored() (files []string) {
+func (b *bundle) stored() []string { return b.storedIn("") }
+
+// packs lists the files of repositories' packs.
+func (b *bundle) packs() (packs []string) {
+	for _, file := range b.storedIn("/repositories") {
+		if strings.Contains(file, "/packs/") {
+			packs = append(packs, file)
+		}
+	}
+	return packs
+}
+
+func (b *bundle) storedIn(folder string) (files []string) {
 	b.t.Helper()
-	require.NoError(b.t, filepath.WalkDir(b.objects, func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && !entry.IsDir() {
+	if _, err := os.Stat(b.objects + folder); err != nil {
+		return nil
+	}
+	require.NoError(b.t, filepath.WalkDir(b.objects+folder, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() && !strings.HasSuffix(path, ".attrs") {
 			files = append(files, path)
 		}
 		return err

@@ -13,7 +13,7 @@ import (
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 )
 
-func TestASnapshotIsRestoredBesideComparedPutInPlaceAndExported(t *testing.T) {
+func TestASnapshotIsRestoredBesideComparedPutInPlaceAndAnArchiveHandedOut(t *testing.T) {
 	t.Parallel()
 	s := suite(t)
 	s.Needs(t, "backup")
@@ -75,11 +75,16 @@ func TestASnapshotIsRestoredBesideComparedPutInPlaceAndExported(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	whole, err := p.Download(t.Context(), made.GetName(), 1000)
+	var archive backupv1.Snapshot
+	created, err = snapshots.CreateSnapshot(t.Context(), &backupv1.CreateSnapshotRequest{
+		Parent: company, RequestId: client.RequestID(), Form: backupv1.SnapshotForm_SNAPSHOT_FORM_ARCHIVE,
+	})
+	wait(created.GetOperation(), err, &archive)
+	whole, err := p.Download(t.Context(), archive.GetName(), 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if sum := sha256.Sum256(whole); !bytes.Equal(sum[:], made.GetSha256()) {
+	if sum := sha256.Sum256(whole); !bytes.Equal(sum[:], archive.GetSha256()) {
 		t.Error("the export is not what was recorded")
 	}
 }

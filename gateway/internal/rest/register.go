@@ -56,6 +56,8 @@ func register(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnIn
 		of(licensingv1.NewTravelSeatServiceClient, licensingv1.RegisterTravelSeatServiceHandlerClient),
 
 		of(backupv1.NewSnapshotServiceClient, backupv1.RegisterSnapshotServiceHandlerClient),
+		of(backupv1.NewExportServiceClient, backupv1.RegisterExportServiceHandlerClient),
+		of(backupv1.NewKeepingServiceClient, backupv1.RegisterKeepingServiceHandlerClient),
 
 		of(exchangev1.NewConnectionServiceClient, exchangev1.RegisterConnectionServiceHandlerClient),
 		of(exchangev1.NewDocumentServiceClient, exchangev1.RegisterDocumentServiceHandlerClient),

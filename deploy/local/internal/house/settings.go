@@ -66,6 +66,7 @@ func backupSettings(h *House) map[string]string {
 	return map[string]string{
 		"blob_url":           "file://" + h.objects(),
 		"key_blob_url":       "file://" + h.objects() + "-keys",
+		"cache_dir":          h.objects() + "-cache",
 		"key_encryption_key": h.secret("backup-kek"),
 	}
 }

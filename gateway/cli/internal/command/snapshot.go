@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"kontor.internal/libs/blob"
@@ -38,13 +36,6 @@ func snapshotCommand() *cobra.Command {
 // repositoryFlags say where snapshots lie, and what opens them.
 type repositoryFlags struct{ store, folder, keys string }
 
-// keyFile is a company's keys in a file: 32 bytes each, in base64.
-type keyFile struct {
-	Company uuid.UUID         `json:"company"`
-	Names   []byte            `json:"names"`
-	Data    map[uint32][]byte `json:"data"`
-}
-
 // keysLimit bounds a file of keys.
 const keysLimit = 1 << 20
 
@@ -54,20 +45,15 @@ func (f *repositoryFlags) open(ctx context.Context) (repo snapshot.Repository, d
 	if err != nil {
 		return repo, nil, err
 	}
-	var keys keyFile
-	if err := json.Unmarshal(raw, &keys); err != nil {
-		return repo, nil, fmt.Errorf("%s is no file of keys", f.keys) // The cause may quote a key.
+	keys, err := snapshot.DecodeKeys(raw)
+	if err != nil {
+		return repo, nil, fmt.Errorf("%s: %w", f.keys, err)
 	}
 	bucket, err := blob.Open(ctx, f.store)
 	if err != nil {
 		return repo, nil, err
 	}
-	repo = snapshot.Repository{
-		Store: snapshot.In(bucket), Folder: strings.Trim(f.folder, "/"), Keys: snapshot.Keys{Company: keys.Company, Names: keys.Names, Data: keys.Data},
-	}
-	for version := range keys.Data {
-		repo.Keys.Current = max(repo.Keys.Current, version)
-	}
+	repo = snapshot.Repository{Store: snapshot.In(bucket), Folder: strings.Trim(f.folder, "/"), Keys: keys}
 	return repo, bucket.Close, nil
 }
 

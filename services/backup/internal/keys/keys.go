@@ -1,5 +1,5 @@
-// Package keys keeps one data key a company, wrapped, in a store of its own:
-// whoever destroys the wrapped key destroys every copy of the company's books.
+// Package keys keeps each company's keys, wrapped, in a store of their own: whoever destroys the wrapped keys destroys every
+// copy of the company's books.
 package keys
 
 import (
@@ -7,102 +7,152 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
+	"strings"
 
 	"github.com/google/uuid"
+	gcblob "gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 
 	"kontor.internal/libs/blob"
 	"kontor.internal/libs/failure"
-	"kontor.internal/libs/seal"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
+	"kontor.internal/snapshot"
 )
 
-// KMS wraps data keys under a region's key-encryption key, which never leaves it.
-type KMS interface {
-	Wrap(ctx context.Context, region, id string, key []byte) ([]byte, error)
-	Unwrap(ctx context.Context, region, id string, wrapped []byte) ([]byte, error)
-}
+// ErrGone says that a company's keys are destroyed, or were never made.
+var ErrGone = errors.New("keys: the company has no keys")
 
-// Local is a KMS of this process: each region's key is derived from one secret.
-type Local struct{ secret, previous string }
-
-// NewLocal returns a KMS from a secret of 32 characters or more. It also
-// unwraps what an earlier secret wrapped.
-func NewLocal(secret, previous string) (*Local, error) {
-	l := &Local{secret: secret, previous: previous}
-	_, err := l.of("any")
-	return l, err
-}
-
-func (l *Local) of(region string) (*seal.Sealer, error) {
-	return seal.New("backup data keys of "+region, l.secret, l.previous)
-}
-
-// Wrap encrypts a data key.
-func (l *Local) Wrap(_ context.Context, region, id string, key []byte) ([]byte, error) {
-	sealer, err := l.of(region)
-	if err != nil {
-		return nil, err
-	}
-	return sealer.Seal(id, key)
-}
-
-// Unwrap decrypts a data key.
-func (l *Local) Unwrap(_ context.Context, region, id string, wrapped []byte) ([]byte, error) {
-	sealer, err := l.of(region)
-	if err != nil {
-		return nil, err
-	}
-	key, _, err := sealer.Open(id, wrapped)
-	return key, err
-}
-
-// ErrGone says that a company's key is destroyed, or was never made.
-var ErrGone = errors.New("keys: the company has no key")
-
-// Keys gives companies' data keys.
+// Keys gives companies' keys.
 type Keys struct {
 	KMS   KMS
 	Store *blob.Bucket
 }
 
-func object(region string, company uuid.UUID) string { return region + "/" + company.String() + ".key" }
-
-// Get is a company's data key; ErrGone without one.
-func (k *Keys) Get(ctx context.Context, region string, company uuid.UUID) ([]byte, error) {
-	wrapped, err := k.Store.ReadAll(ctx, object(region, company))
-	if gcerrors.Code(err) == gcerrors.NotFound {
-		return nil, ErrGone
-	}
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	key, err := k.KMS.Unwrap(ctx, region, company.String(), wrapped)
-	if err != nil {
-		return nil, fmt.Errorf("keys: %w", err)
-	}
-	return key, nil
+func object(region string, company uuid.UUID) string {
+	return region + "/" + company.String() + ".keys"
 }
 
-// GetOrMake makes the key of a company that has none. Of two that make it at once, one wins and both get it.
-func (k *Keys) GetOrMake(ctx context.Context, region string, company uuid.UUID) ([]byte, error) {
-	key, err := k.Get(ctx, region, company)
+// Get is what a company's copies in a region are read and written with; ErrGone without any.
+func (k *Keys) Get(ctx context.Context, region string, company uuid.UUID) (snapshot.Keys, error) {
+	found, _, err := k.get(ctx, region, company)
+	return found, err
+}
+
+// get also says whether an earlier key-encryption key wrapped them.
+func (k *Keys) get(ctx context.Context, region string, company uuid.UUID) (found snapshot.Keys, old bool, err error) {
+	wrapped, err := k.Store.ReadAll(ctx, object(region, company))
+	if gcerrors.Code(err) == gcerrors.NotFound {
+		return found, false, ErrGone
+	}
+	if err != nil {
+		return found, false, unavailable(err)
+	}
+	raw, old, err := k.KMS.Unwrap(ctx, region, company.String(), wrapped)
+	if err != nil {
+		return found, false, fmt.Errorf("keys: %w", err)
+	}
+	found, err = snapshot.DecodeKeys(raw)
+	if err == nil && found.Company != company {
+		err = errors.New("keys: another company's")
+	}
+	return found, old, err
+}
+
+// GetOrMake makes the keys of a company that has none. Of two that make them at once, one wins and both get its keys.
+func (k *Keys) GetOrMake(ctx context.Context, region string, company uuid.UUID) (snapshot.Keys, error) {
+	found, err := k.Get(ctx, region, company)
 	if !errors.Is(err, ErrGone) {
-		return key, err
+		return found, err
 	}
-	made := make([]byte, 32)
-	if _, err := rand.Read(made); err != nil {
-		return nil, fmt.Errorf("keys: %w", err)
+	made := snapshot.Keys{Company: company, Names: fresh(), Data: map[uint32][]byte{1: fresh()}, Current: 1}
+	wrapped, err := k.wrap(ctx, region, made)
+	if err != nil {
+		return snapshot.Keys{}, err
 	}
-	wrapped, err := k.KMS.Wrap(ctx, region, company.String(), made)
+	// Lasting before anything is encrypted with them.
+	if err := k.Store.PutNew(ctx, object(region, company), wrapped, ""); err != nil && !errors.Is(err, blob.ErrExists) {
+		return snapshot.Keys{}, unavailable(err)
+	}
+	return k.Get(ctx, region, company)
+}
+
+// fresh is a new key.
+func fresh() []byte {
+	key := make([]byte, snapshot.KeyBytes)
+	_, _ = rand.Read(key) // It never fails.
+	return key
+}
+
+func (k *Keys) wrap(ctx context.Context, region string, keys snapshot.Keys) ([]byte, error) {
+	raw, err := snapshot.EncodeKeys(keys)
+	if err != nil {
+		return nil, err
+	}
+	wrapped, err := k.KMS.Wrap(ctx, region, keys.Company.String(), raw)
 	if err != nil {
 		return nil, fmt.Errorf("keys: %w", err)
 	}
-	// Lasting before anything is encrypted with it.
-	if err := k.Store.PutNew(ctx, object(region, company), wrapped, ""); err != nil && !errors.Is(err, blob.ErrExists) {
-		return nil, unavailable(err)
+	return wrapped, nil
+}
+
+// Renew adds a version of the data key: what is written from now on is encrypted under it, what was written stays as it is.
+// Whoever calls sees to it that nobody else changes the company's keys meanwhile.
+func (k *Keys) Renew(ctx context.Context, region string, company uuid.UUID) (snapshot.Keys, error) {
+	found, err := k.Get(ctx, region, company)
+	if err != nil {
+		return found, err
 	}
-	return k.Get(ctx, region, company)
+	found.Data = maps.Clone(found.Data)
+	found.Current++
+	found.Data[found.Current] = fresh()
+	return found, k.put(ctx, region, found)
+}
+
+// Rewrap wraps keys anew that an earlier key-encryption key had wrapped, and says whether it did. Whoever calls sees to it
+// that nobody else changes the company's keys meanwhile.
+func (k *Keys) Rewrap(ctx context.Context, region string, company uuid.UUID) (bool, error) {
+	found, old, err := k.get(ctx, region, company)
+	if err != nil || !old {
+		return false, err
+	}
+	return true, k.put(ctx, region, found)
+}
+
+func (k *Keys) put(ctx context.Context, region string, keys snapshot.Keys) error {
+	wrapped, err := k.wrap(ctx, region, keys)
+	if err != nil {
+		return err
+	}
+	if err := k.Store.Put(ctx, object(region, keys.Company), wrapped, ""); err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// Destroy takes a company's keys away, with whatever was left of an attempt to make them: no copy of its books in the
+// region can be read any more. Repeating it changes nothing.
+func (k *Keys) Destroy(ctx context.Context, region string, company uuid.UUID) error {
+	own := object(region, company)
+	all := []string{own}
+	for token := gcblob.FirstPageToken; len(token) > 0; {
+		page, next, err := k.Store.ListPage(ctx, token, 1000, &gcblob.ListOptions{Prefix: own})
+		if err != nil {
+			return unavailable(err)
+		}
+		for _, o := range page {
+			if o.Key != own && strings.HasPrefix(o.Key, own) {
+				all = append(all, o.Key)
+			}
+		}
+		token = next
+	}
+	for _, key := range all {
+		if err := k.Store.Delete(ctx, key); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
+			return unavailable(err)
+		}
+	}
+	return nil
 }
 
 func unavailable(err error) error {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,8 +19,16 @@ import (
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/backup/internal/archive"
 	"kontor.internal/services/backup/internal/names"
+	"kontor.internal/services/backup/internal/repository"
 	"kontor.internal/services/backup/internal/snapshot/snapshotdb"
+	engine "kontor.internal/snapshot"
 	"kontor.internal/snapshot/pgtool"
+)
+
+// Forms of snapshots.
+const (
+	inRepository = backupv1.SnapshotForm_SNAPSHOT_FORM_IN_REPOSITORY
+	archived     = backupv1.SnapshotForm_SNAPSHOT_FORM_ARCHIVE
 )
 
 // order says which snapshot to make. The same id ordered again gives the same snapshot.
@@ -26,12 +36,13 @@ type order struct {
 	of      names.Company
 	id      uuid.UUID
 	origin  backupv1.SnapshotOrigin
+	form    backupv1.SnapshotForm
 	creator string
-	// progress hears how many bytes of the archive are written.
-	progress func(ctx context.Context, done int64)
+	// progress hears how many bytes were copied, of how many; 0 when that is not known.
+	progress func(ctx context.Context, done, total int64)
 }
 
-// folder is where snapshots lie in the object store, which others may share.
+// folder is where archives lie in the object store, which others may share.
 const folder = "snapshots/"
 
 // attempt is one try at an order.
@@ -39,15 +50,25 @@ type attempt struct {
 	order
 	claim  uuid.UUID
 	region string
-	key    string
+	key    *string           // an archive's object
+	begun  *repository.Begun // in a repository
 	moment time.Time
 }
+
+func (a attempt) where() repository.Of { return repository.Of{Company: a.of, Region: a.region} }
 
 // made is what an attempt came to.
 type made struct {
 	size, stored int64
-	sha256       []byte
 	areas        []byte
+	// Of an archive.
+	sha256     []byte
+	keyVersion uint32
+	// In a repository.
+	head       []byte
+	rows, read int64
+	whole      bool
+	needs      []string
 }
 
 // make makes a snapshot whole or leaves nothing.
@@ -69,7 +90,7 @@ func (e *Engine) make(ctx context.Context, o order) (*backupv1.Snapshot, error) 
 		return err
 	})
 	defer stop()
-	m, err := e.dump(alive, a)
+	m, err := e.carryOut(alive, a)
 	if err == nil {
 		var s *backupv1.Snapshot
 		if s, err = e.finish(alive, a, m); err == nil {
@@ -95,24 +116,32 @@ func (e *Engine) claim(ctx context.Context, o order) (attempt, error) {
 		return attempt{}, err
 	}
 	a := attempt{order: o, claim: e.IDs(), region: region, moment: e.Clock.Now()}
-	a.key = folder + region + "/" + o.of.Subscriber.String() + "/" + o.of.ID.String() + "/" + o.id.String() + "." + a.claim.String()
-	var lost []string
+	if o.form == archived {
+		key := folder + region + "/" + o.of.Subscriber.String() + "/" + o.of.ID.String() + "/" + o.id.String() + "." + a.claim.String()
+		a.key = &key
+	}
+	var lost []*string
 	err = postgres.InTx(ctx, e.DB, func(tx pgx.Tx) error {
 		q := snapshotdb.New(tx)
 		if lost, err = q.DropLost(ctx, snapshotdb.DropLostParams{ID: o.id, Company: o.of.ID}); err != nil {
 			return err
 		}
-		return constraints.Translate(q.ClaimSnapshot(ctx, snapshotdb.ClaimSnapshotParams{
+		err := q.ClaimSnapshot(ctx, snapshotdb.ClaimSnapshotParams{
 			ID: o.id, Company: o.of.ID, Subscriber: o.of.Subscriber, Region: region, Origin: int32(o.origin), Creator: o.creator,
-			Claim: a.claim, ObjectKey: a.key, CreateTime: a.moment,
-		}), "company", o.of.Name())
+			Form: int32(o.form), Claim: a.claim, ObjectKey: a.key, CreateTime: a.moment,
+		})
+		if err != nil || o.form == archived {
+			return constraints.Translate(err, "company", o.of.Name())
+		}
+		a.begun, err = e.Repositories.Begin(ctx, tx, a.where(), o.id)
+		return err
 	})
 	if err != nil {
 		return attempt{}, constraints.Translate(err)
 	}
 	for _, key := range lost {
 		if err := e.remove(ctx, key); err != nil {
-			e.Log.WarnContext(ctx, "a lost snapshot's object stays until it is swept", "key", key, "err", err)
+			e.Log.WarnContext(ctx, "a lost archive's object stays until it is swept", "key", key, "err", err)
 		}
 	}
 	return a, nil
@@ -136,12 +165,8 @@ func loginOf(l *tenancyv1.DatabaseLogin) *pgtool.Login {
 	return &pgtool.Login{Host: l.GetHost(), Port: int(l.GetPort()), Database: l.GetDatabase(), User: l.GetUser(), Password: l.GetPassword(), CA: l.GetCaPem()}
 }
 
-// dump writes the encrypted archive, durable when it returns.
-func (e *Engine) dump(ctx context.Context, a attempt) (m made, err error) {
-	key, err := e.Keys.GetOrMake(ctx, a.region, a.of.ID)
-	if err != nil {
-		return m, err
-	}
+// carryOut stores all there is of the books, durable when it returns.
+func (e *Engine) carryOut(ctx context.Context, a attempt) (m made, err error) {
 	opened, err := e.Databases.OpenForDump(ctx, &tenancyv1.OpenForDumpRequest{Company: a.of.Name()})
 	if err != nil {
 		return m, err
@@ -150,44 +175,95 @@ func (e *Engine) dump(ctx context.Context, a attempt) (m made, err error) {
 	if m.areas, err = areasJSON(opened.GetDataAreas()); err != nil {
 		return m, err
 	}
-	if err := pgtool.Reach(ctx, loginOf(opened.GetLogin())); err != nil {
+	login := loginOf(opened.GetLogin())
+	if err := pgtool.Reach(ctx, login); err != nil {
 		return m, err
 	}
+	if a.form == archived {
+		return m, e.archive(ctx, a, login, &m)
+	}
+	return m, e.copy(ctx, a, login, &m)
+}
+
+// copy adds the books to the company's repository.
+func (e *Engine) copy(ctx context.Context, a attempt, login *pgtool.Login, m *made) error {
+	repo, err := e.Repositories.OpenToWrite(ctx, a.where())
+	if err != nil {
+		return err
+	}
+	done, err := engine.Make(ctx, repo, engine.Order{
+		Tools: e.Tools, Login: login, Ref: a.begun.Ref, Moment: a.moment, Previous: a.begun.Previous, Whole: a.begun.Whole,
+		Cache: e.Repositories.CacheOf(a.where()), Progress: func(done, expected int64) { a.progress(ctx, done, expected) },
+	})
+	if err != nil {
+		return notMade(ctx, err)
+	}
+	m.size, m.stored, m.rows, m.read = done.Bytes, done.Added, done.Rows, done.Read
+	m.head, m.needs = done.Head[:], done.Needs
+	m.whole = a.begun.Whole || a.begun.Previous == nil
+	return nil
+}
+
+// notMade says why the books were not copied.
+func notMade(ctx context.Context, err error) error {
+	var refused *engine.RefusedError
+	var long *engine.RowTooLongError
+	var failed *pgtool.Error
+	switch {
+	case ctx.Err() != nil:
+		return err
+	case errors.As(err, &refused):
+		return failure.New(commonv1.Reason_REASON_SNAPSHOT_REFUSED, "what", refused.What, "objects", strings.Join(refused.Objects, ", ")).Wrap(err)
+	case errors.As(err, &long):
+		return failure.New(commonv1.Reason_REASON_SNAPSHOT_REFUSED, "what", "a row too long", "objects", strconv.Itoa(long.Bytes)).Wrap(err)
+	case errors.As(err, &failed):
+		return failure.New(commonv1.Reason_REASON_SNAPSHOT_NOT_MADE, "detail", failed.Program).Wrap(err)
+	}
+	return failure.New(commonv1.Reason_REASON_SNAPSHOT_NOT_MADE, "detail", "copy").Wrap(err)
+}
+
+// archive writes the encrypted archive.
+func (e *Engine) archive(ctx context.Context, a attempt, login *pgtool.Login, m *made) error {
+	keys, err := e.Keys.GetOrMake(ctx, a.region, a.of.ID)
+	if err != nil {
+		return err
+	}
+	m.keyVersion = keys.Current
 	writing, abort := context.WithCancel(ctx) // A writer whose context ended stores nothing.
 	defer abort()
-	object, err := e.Objects.NewWriter(writing, a.key, nil)
+	object, err := e.Objects.NewWriter(writing, *a.key, nil)
 	if err != nil {
-		return m, blob.Translate(err, a.key)
+		return blob.Translate(err, *a.key)
 	}
-	err = e.encrypt(ctx, a, key, opened.GetLogin(), object, &m)
+	err = e.encrypt(ctx, a, keys.Data[keys.Current], login, object, m)
 	if err != nil {
 		abort()
-		return m, errors.Join(err, ignore(object.Close()))
+		return errors.Join(err, ignore(object.Close()))
 	}
 	if err := object.Close(); err != nil {
-		return m, blob.Translate(err, a.key)
+		return blob.Translate(err, *a.key)
 	}
-	return m, blob.Translate(e.Objects.Sync(ctx, a.key), a.key)
+	return blob.Translate(e.Objects.Sync(ctx, *a.key), *a.key)
 }
 
 // ignore is for closing what was aborted: it fails on purpose.
 func ignore(error) error { return nil }
 
-func (e *Engine) encrypt(ctx context.Context, a attempt, key []byte, login *tenancyv1.DatabaseLogin, to io.Writer, m *made) error {
+func (e *Engine) encrypt(ctx context.Context, a attempt, key []byte, login *pgtool.Login, to io.Writer, m *made) error {
 	w, err := archive.NewWriter(to, key, archive.ID{Company: a.of.ID, Snapshot: a.id})
 	if err != nil {
 		return err
 	}
 	var failed *pgtool.Error
-	if err := e.Tools.Dump(ctx, loginOf(login), &reporting{to: w, say: func(n int64) { a.progress(ctx, n) }}); errors.As(err, &failed) {
+	if err := e.Tools.Dump(ctx, login, &reporting{to: w, say: func(n int64) { a.progress(ctx, n, 0) }}); errors.As(err, &failed) {
 		return failure.New(commonv1.Reason_REASON_SNAPSHOT_NOT_MADE, "detail", failed.Program).Wrap(err)
 	} else if err != nil {
 		return err
 	}
 	if err := w.Close(); err != nil {
-		return blob.Translate(err, a.key)
+		return blob.Translate(err, *a.key)
 	}
-	m.size, m.stored, m.sha256 = w.Size(), w.Stored(), w.SHA256()
+	m.size, m.stored, m.sha256, m.whole = w.Size(), w.Stored(), w.SHA256(), true
 	return nil
 }
 
@@ -195,9 +271,17 @@ func (e *Engine) encrypt(ctx context.Context, a attempt, key []byte, login *tena
 func (e *Engine) finish(ctx context.Context, a attempt, m made) (s *backupv1.Snapshot, err error) {
 	err = postgres.InTx(ctx, e.DB, func(tx pgx.Tx) error {
 		q := snapshotdb.New(tx)
-		rows, err := q.FinishSnapshot(ctx, snapshotdb.FinishSnapshotParams{
-			ID: a.id, Claim: a.claim, SizeBytes: m.size, StoredBytes: m.stored, Sha256: m.sha256, DataAreas: m.areas, CreateTime: a.moment,
-		})
+		p := snapshotdb.FinishSnapshotParams{
+			ID: a.id, Claim: a.claim, SizeBytes: m.size, StoredBytes: m.stored, DataAreas: m.areas, CreateTime: a.moment, Whole: m.whole,
+			Sha256: notNil(m.sha256), KeyVersion: int32(m.keyVersion), Head: notNil(m.head), Rows: m.rows, ReadBytes: m.read,
+		}
+		if a.begun != nil {
+			p.Sequence = int64(a.begun.Ref.Sequence)
+			if err := e.Repositories.Commit(ctx, tx, a.where(), a.begun.Generation, m.needs); err != nil {
+				return err
+			}
+		}
+		rows, err := q.FinishSnapshot(ctx, p)
 		if err != nil {
 			return err
 		}
@@ -216,6 +300,13 @@ func (e *Engine) finish(ctx context.Context, a attempt, m made) (s *backupv1.Sna
 	return s, constraints.Translate(err)
 }
 
+func notNil(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
 func (e *Engine) succeeded(ctx context.Context, tx pgx.Tx, a attempt, s *backupv1.Snapshot) error {
 	q := snapshotdb.New(tx)
 	before, err := q.LockCompany(ctx, a.of.ID)
@@ -223,7 +314,7 @@ func (e *Engine) succeeded(ctx context.Context, tx pgx.Tx, a attempt, s *backupv
 		return err
 	}
 	if err := q.NoteSuccess(ctx, snapshotdb.NoteSuccessParams{
-		ID: a.of.ID, Snapshot: a.id, LastTime: a.moment, NextTime: e.Rules.Next(a.of.ID, e.Clock.Now()),
+		ID: a.of.ID, Snapshot: a.id, LastTime: a.moment, NextTime: e.Rules.Next(a.of.ID, a.moment),
 	}); err != nil {
 		return err
 	}
@@ -241,7 +332,7 @@ func (e *Engine) undo(ctx context.Context, a attempt, failed error) error {
 	}
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleaning)
 	defer cancel()
-	err := e.remove(clean, a.key)
+	err := e.remove(clean, a.key) // What is left in a repository goes with its collections.
 	err = errors.Join(err, postgres.InTx(clean, e.DB, func(tx pgx.Tx) error {
 		q := snapshotdb.New(tx)
 		if err := q.DropClaim(clean, snapshotdb.DropClaimParams{ID: a.id, Claim: a.claim}); err != nil || ctx.Err() != nil || errors.Is(failed, errTaken) {

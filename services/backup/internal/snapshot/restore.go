@@ -20,6 +20,7 @@ import (
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/backup/internal/names"
 	"kontor.internal/services/backup/internal/snapshot/snapshotdb"
+	engine "kontor.internal/snapshot"
 	"kontor.internal/snapshot/pgtool"
 )
 
@@ -74,7 +75,7 @@ func (e *Engine) beginRestore(ctx context.Context, r *restoring) error {
 		if errors.Is(err, pgx.ErrNoRows) {
 			r.State, r.CreateTime = filling, e.Clock.Now()
 			return q.InsertRestore(ctx, snapshotdb.InsertRestoreParams{
-				ID: r.ID, Company: r.Company, Subscriber: r.Subscriber, Snapshot: r.Snapshot, Mode: r.Mode, Creator: r.Creator, CreateTime: r.CreateTime,
+				ID: r.ID, Company: r.Company, Subscriber: r.Subscriber, Snapshot: r.Snapshot, SnapshotTime: r.from.CreateTime, Mode: r.Mode, Creator: r.Creator, CreateTime: r.CreateTime,
 			})
 		}
 		if err != nil {
@@ -162,18 +163,42 @@ func (e *Engine) dropTarget(ctx context.Context, r *restoring) error {
 	return err
 }
 
-// fill restores the archive. What can't be read is noted on the snapshot.
-func (e *Engine) fill(ctx context.Context, r *restoring, login *tenancyv1.DatabaseLogin) (err error) {
+// fill restores the snapshot. What can't be read is noted on it.
+func (e *Engine) fill(ctx context.Context, r *restoring, target *tenancyv1.DatabaseLogin) error {
+	login := loginOf(target)
+	if err := pgtool.Reach(ctx, login); err != nil {
+		return err
+	}
+	say := func(done int64) { r.progress(ctx, done, r.from.SizeBytes, "fill", "Filling the database") }
+	if backupv1.SnapshotForm(r.from.Form) == archived {
+		return e.fillFromArchive(ctx, r, login, say)
+	}
+	repo, err := e.Repositories.Open(ctx, whereOf(r.from))
+	if err != nil {
+		return e.noteDamage(ctx, r, err)
+	}
+	known := knownOf(r.from)
+	_, err = engine.Restore(ctx, repo, engine.RestoreOrder{
+		Tools: e.Tools, Login: login, Ref: known.Ref, Head: &known.Head, Progress: func(done, _ int64) { say(done) },
+	})
+	if err == nil || ctx.Err() != nil || damage(err) != "" {
+		return e.noteDamage(ctx, r, err)
+	}
+	detail := "copy"
+	if failed := (*pgtool.Error)(nil); errors.As(err, &failed) {
+		detail = failed.Program
+	}
+	return failure.New(commonv1.Reason_REASON_SNAPSHOT_NOT_RESTORED, "detail", detail).Wrap(err)
+}
+
+func (e *Engine) fillFromArchive(ctx context.Context, r *restoring, login *pgtool.Login, progress func(done int64)) (err error) {
 	from, err := e.open(ctx, r.from, 0)
 	if err != nil {
 		return e.noteDamage(ctx, r, err)
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
-	if err := pgtool.Reach(ctx, loginOf(login)); err != nil {
-		return err
-	}
-	say := &reporting{to: io.Discard, say: func(n int64) { r.progress(ctx, n, r.from.SizeBytes, "fill", "Filling the database") }}
-	err = e.Tools.Restore(ctx, loginOf(login), io.TeeReader(from, say))
+	say := &reporting{to: io.Discard, say: progress}
+	err = e.Tools.Restore(ctx, login, io.TeeReader(from, say))
 	var failed *pgtool.Error
 	switch {
 	case errors.As(err, &failed):
@@ -215,9 +240,9 @@ func (e *Engine) snapshotBefore(ctx context.Context, r *restoring) error {
 	}
 	for {
 		_, err := e.make(ctx, order{
-			of: r.of(), id: *r.Before, origin: backupv1.SnapshotOrigin_SNAPSHOT_ORIGIN_BEFORE_RESTORE, creator: r.Creator,
-			progress: func(ctx context.Context, n int64) {
-				r.progress(ctx, n, 0, "snapshot_before", "Copying the books as they are now")
+			of: r.of(), id: *r.Before, origin: backupv1.SnapshotOrigin_SNAPSHOT_ORIGIN_BEFORE_RESTORE, form: inRepository, creator: r.Creator,
+			progress: func(ctx context.Context, n, total int64) {
+				r.progress(ctx, n, total, "snapshot_before", "Copying the books as they are now")
 			},
 		})
 		if !has(err, commonv1.Reason_REASON_SNAPSHOT_UNDER_WAY) {

@@ -218,6 +218,9 @@ func (s *Server) DownloadSnapshot(req *backupv1.DownloadSnapshotRequest, stream 
 	if err := s.engine.require(ctx, companyOf(r), licensingv1.Action_ACTION_EXPORT); err != nil {
 		return err
 	}
+	if backupv1.SnapshotForm(r.Form) != archived {
+		return failure.New(commonv1.Reason_REASON_EXPORT_NEEDED)
+	}
 	if req.GetOffset() > r.SizeBytes {
 		return failure.Invalid("offset", "lies behind the end of the file")
 	}

@@ -32,28 +32,34 @@ import (
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/backup/internal/keys"
 	"kontor.internal/services/backup/internal/names"
+	"kontor.internal/services/backup/internal/repository"
 	"kontor.internal/services/backup/internal/schedule"
 	"kontor.internal/services/backup/internal/snapshot/snapshotdb"
+	engine "kontor.internal/snapshot"
 	"kontor.internal/snapshot/pgtool"
 )
 
 // Deps are what snapshots are made with.
 type Deps struct {
-	DB         *pgxpool.Pool
-	Clock      clock.Clock
-	IDs        id.Source
-	Log        *slog.Logger
-	Meter      metric.Meter
-	Objects    *blob.Bucket
-	Keys       *keys.Keys
-	Tools      pgtool.Tools
-	Rules      schedule.Rules
-	AtOnce     int
-	Operations *operation.Store
-	Pages      *paging.Codec
-	Databases  tenancyv1.CompanyDatabaseServiceClient
-	Directory  tenancyv1.DirectoryServiceClient
-	Rights     *rights.Rights
+	DB      *pgxpool.Pool
+	Clock   clock.Clock
+	IDs     id.Source
+	Log     *slog.Logger
+	Meter   metric.Meter
+	Objects *blob.Bucket
+	Keys    *keys.Keys
+	// Repositories are where snapshots lie that are no archives.
+	Repositories *repository.Repositories
+	Tools        pgtool.Tools
+	Rules        schedule.Rules
+	AtOnce       int
+	// ArchiveEvery is how often an archive is made beside the snapshots in repositories.
+	ArchiveEvery time.Duration
+	Operations   *operation.Store
+	Pages        *paging.Codec
+	Databases    tenancyv1.CompanyDatabaseServiceClient
+	Directory    tenancyv1.DirectoryServiceClient
+	Rights       *rights.Rights
 }
 
 // Engine does the work that operations and the schedule ask for.
@@ -86,6 +92,12 @@ func (e *Engine) db() *snapshotdb.Queries { return snapshotdb.New(e.DB) }
 // row is a finished snapshot.
 type row = snapshotdb.GetSnapshotRow
 
+func whereOf(r row) repository.Of { return repository.Of{Company: companyOf(r), Region: r.Region} }
+
+func knownOf(r row) engine.Known {
+	return engine.Known{Ref: engine.Ref{Sequence: uint64(r.Sequence), Snapshot: r.ID}, Head: engine.Head(r.Head)}
+}
+
 func companyOf(r row) names.Company { return names.Company{Subscriber: r.Subscriber, ID: r.Company} }
 
 // find reads a finished snapshot.
@@ -99,6 +111,10 @@ func toProto(r row) (*backupv1.Snapshot, error) {
 		Name: companyOf(r).Snapshot(r.ID), CreateTime: timestamppb.New(r.CreateTime), SizeBytes: r.SizeBytes, Sha256: r.Sha256,
 		StoredBytes: r.StoredBytes, Region: r.Region, Origin: backupv1.SnapshotOrigin(r.Origin),
 		VerifyState: backupv1.VerifyState(r.VerifyState), VerifyFailure: r.VerifyFailure, Creator: r.Creator,
+		Form: backupv1.SnapshotForm(r.Form), Sequence: r.Sequence, Rows: r.Rows, ReadBytes: r.ReadBytes,
+	}
+	if r.DrillTime != nil {
+		s.DrillTime = timestamppb.New(*r.DrillTime)
 	}
 	if r.VerifyTime != nil {
 		s.VerifyTime = timestamppb.New(*r.VerifyTime)
@@ -163,9 +179,12 @@ func (e *Engine) note(ctx context.Context, of names.Company, region string) erro
 	}))
 }
 
-// remove deletes an object; one that is not there is as good.
-func (e *Engine) remove(ctx context.Context, key string) error {
-	err := blob.Translate(e.Objects.Delete(ctx, key), key)
+// remove deletes an object; one that is not there is as good, and so is none.
+func (e *Engine) remove(ctx context.Context, key *string) error {
+	if key == nil {
+		return nil
+	}
+	err := blob.Translate(e.Objects.Delete(ctx, *key), *key)
 	if has(err, commonv1.Reason_REASON_NOT_FOUND) {
 		return nil
 	}

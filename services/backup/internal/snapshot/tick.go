@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -161,13 +162,38 @@ func (e *Engine) takeTurn(ctx context.Context, t turn) error {
 	if err != nil {
 		return e.noteFailed(ctx, of, err)
 	}
-	_, err = e.make(ctx, order{
-		of: of, id: e.IDs(), origin: backupv1.SnapshotOrigin_SNAPSHOT_ORIGIN_SCHEDULED, progress: func(context.Context, int64) {},
-	})
-	if err != nil && ctx.Err() == nil {
+	if err := e.makeScheduled(ctx, of); err != nil && ctx.Err() == nil {
 		e.Log.WarnContext(ctx, "a scheduled snapshot was not made", "company", of.Name(), "err", err)
 	}
 	return nil // The schedule brings it again.
+}
+
+// makeScheduled makes a snapshot in the repository and, once a week, an archive beside it. Books that a repository can't
+// take are archived each time.
+func (e *Engine) makeScheduled(ctx context.Context, of names.Company) error {
+	o := order{of: of, origin: backupv1.SnapshotOrigin_SNAPSHOT_ORIGIN_SCHEDULED, progress: func(context.Context, int64, int64) {}}
+	o.id, o.form = e.IDs(), inRepository
+	made, err := e.make(ctx, o)
+	if err == nil {
+		due, err := e.archiveDue(ctx, of, made.GetRegion())
+		if err != nil || !due {
+			return err
+		}
+	} else if !has(err, commonv1.Reason_REASON_SNAPSHOT_REFUSED) {
+		return err
+	}
+	o.id, o.form = e.IDs(), archived
+	_, archiving := e.make(ctx, o)
+	return errors.Join(err, archiving)
+}
+
+// archiveDue says whether it is time for another archive of a company.
+func (e *Engine) archiveDue(ctx context.Context, of names.Company, region string) (bool, error) {
+	last, err := e.db().NewestArchive(ctx, snapshotdb.NewestArchiveParams{Company: of.ID, Region: region})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return true, nil
+	}
+	return !last.Add(e.ArchiveEvery).After(e.Clock.Now()), constraints.Translate(err)
 }
 
 func (e *Engine) postpone(ctx context.Context, of names.Company, now time.Time) error {
@@ -261,9 +287,9 @@ func (e *Engine) sweepObject(ctx context.Context, o *gcblob.ListObject, before t
 	if o.ModTime.After(before) {
 		return nil
 	}
-	named, err := e.db().HasObject(ctx, o.Key)
+	named, err := e.db().HasObject(ctx, &o.Key)
 	if err != nil || named {
 		return constraints.Translate(err)
 	}
-	return e.remove(ctx, o.Key)
+	return e.remove(ctx, &o.Key)
 }

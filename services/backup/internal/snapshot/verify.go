@@ -18,6 +18,7 @@ import (
 	"kontor.internal/services/backup/internal/archive"
 	"kontor.internal/services/backup/internal/keys"
 	"kontor.internal/services/backup/internal/snapshot/snapshotdb"
+	engine "kontor.internal/snapshot"
 	"kontor.internal/snapshot/pgtool"
 )
 
@@ -26,14 +27,18 @@ func reasonName(err error) string {
 	return strings.TrimPrefix(failure.From(err).Reason().String(), "REASON_")
 }
 
-// open reads a snapshot's archive from an offset on.
+// open reads an archive from an offset on.
 func (e *Engine) open(ctx context.Context, r row, offset int64) (*archive.Reader, error) {
-	key, err := e.Keys.Get(ctx, r.Region, r.Company)
+	of, err := e.Keys.Get(ctx, r.Region, r.Company)
 	if err != nil {
 		return nil, err
 	}
+	key, ok := of.Data[uint32(r.KeyVersion)]
+	if !ok || r.ObjectKey == nil {
+		return nil, keys.ErrGone
+	}
 	source := func(offset int64) (io.ReadCloser, error) {
-		from, err := e.Objects.NewRangeReader(ctx, r.ObjectKey, offset, -1, nil)
+		from, err := e.Objects.NewRangeReader(ctx, *r.ObjectKey, offset, -1, nil)
 		if err != nil {
 			return nil, blob.Translate(err, companyOf(r).Snapshot(r.ID))
 		}
@@ -44,14 +49,14 @@ func (e *Engine) open(ctx context.Context, r row, offset int64) (*archive.Reader
 
 var errUnreadable = errors.New("snapshot: pg_restore can't read the archive")
 
-// damage says what is wrong with an archive; empty when the error is no fault of the archive's.
+// damage says what is wrong with a snapshot; empty when the error is no fault of the snapshot's.
 func damage(err error) string {
 	switch {
 	case errors.Is(err, archive.ErrTruncated):
 		return "truncated"
-	case errors.Is(err, archive.ErrAltered):
+	case errors.Is(err, archive.ErrAltered), errors.Is(err, engine.ErrDamaged):
 		return "altered"
-	case errors.Is(err, keys.ErrGone), has(err, commonv1.Reason_REASON_NOT_FOUND):
+	case errors.Is(err, keys.ErrGone), errors.Is(err, engine.ErrNoKey), errors.Is(err, engine.ErrMissing), has(err, commonv1.Reason_REASON_NOT_FOUND):
 		return "missing"
 	case errors.Is(err, errUnreadable):
 		return "unreadable"
@@ -59,7 +64,7 @@ func damage(err error) string {
 	return ""
 }
 
-// damaged turns what is wrong with an archive into its typed error.
+// damaged turns what is wrong with a snapshot into its typed error.
 func damaged(err error) error {
 	if detail := damage(err); detail != "" {
 		return failure.New(commonv1.Reason_REASON_SNAPSHOT_DAMAGED, "detail", detail).Wrap(err)
@@ -67,8 +72,20 @@ func damaged(err error) error {
 	return err
 }
 
-// check reads an archive whole.
-func (e *Engine) check(ctx context.Context, r row, progress func(done int64)) (err error) {
+// check reads a snapshot whole.
+func (e *Engine) check(ctx context.Context, r row, progress func(done int64)) error {
+	if backupv1.SnapshotForm(r.Form) == archived {
+		return e.checkArchive(ctx, r, progress)
+	}
+	repo, err := e.Repositories.Open(ctx, whereOf(r))
+	if err != nil {
+		return err
+	}
+	known := knownOf(r)
+	return engine.Verify(ctx, repo, engine.VerifyOrder{Ref: known.Ref, Head: &known.Head, Progress: func(done, _ int64) { progress(done) }})
+}
+
+func (e *Engine) checkArchive(ctx context.Context, r row, progress func(done int64)) (err error) {
 	from, err := e.open(ctx, r, 0)
 	if err != nil {
 		return err

@@ -40,9 +40,16 @@ func (e *Engine) workCreate(ctx context.Context, run *operation.Run) (proto.Mess
 		return nil, err
 	}
 	return message(e.make(ctx, order{
-		of: of, id: own, origin: backupv1.SnapshotOrigin_SNAPSHOT_ORIGIN_ON_DEMAND, creator: caller.From(ctx).OnBehalfOf,
-		progress: func(ctx context.Context, n int64) { run.Progress(ctx, n, 0, "copy", "Copying the books") },
+		of: of, id: own, origin: backupv1.SnapshotOrigin_SNAPSHOT_ORIGIN_ON_DEMAND, form: formOf(&req), creator: caller.From(ctx).OnBehalfOf,
+		progress: func(ctx context.Context, n, total int64) { run.Progress(ctx, n, total, "copy", "Copying the books") },
 	}))
+}
+
+func formOf(req *backupv1.CreateSnapshotRequest) backupv1.SnapshotForm {
+	if req.GetForm() == backupv1.SnapshotForm_SNAPSHOT_FORM_UNSPECIFIED {
+		return inRepository
+	}
+	return req.GetForm()
 }
 
 // message keeps a nil pointer from becoming a message.

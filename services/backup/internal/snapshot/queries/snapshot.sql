@@ -51,32 +51,37 @@ RETURNING object_key;
 DELETE FROM snapshot WHERE NOT ready AND lease_time < clock_timestamp() RETURNING object_key;
 
 -- name: ClaimSnapshot :exec
-INSERT INTO snapshot (id, company, subscriber, region, origin, creator, claim, object_key, create_time, lease_time)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp() + interval '1 minute');
+INSERT INTO snapshot (id, company, subscriber, region, origin, creator, form, claim, object_key, create_time, lease_time)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, sqlc.narg(object_key), $9, clock_timestamp() + interval '1 minute');
 
 -- name: KeepClaim :execrows
 UPDATE snapshot SET lease_time = clock_timestamp() + interval '1 minute' WHERE id = $1 AND claim = $2 AND NOT ready;
 
 -- name: FinishSnapshot :execrows
-UPDATE snapshot SET ready = true, size_bytes = $3, stored_bytes = $4, sha256 = $5, data_areas = $6, create_time = $7
+UPDATE snapshot SET ready = true, size_bytes = $3, stored_bytes = $4, sha256 = $5, data_areas = $6, create_time = $7,
+    sequence = $8, head = $9, rows = $10, read_bytes = $11, whole = $12, key_version = $13
 WHERE id = $1 AND claim = $2 AND NOT ready;
 
 -- name: DropClaim :exec
 DELETE FROM snapshot WHERE id = $1 AND claim = $2 AND NOT ready;
 
 -- name: GetSnapshot :one
-SELECT id, company, subscriber, region, origin, creator, object_key, create_time, size_bytes, stored_bytes, sha256, data_areas,
-    verify_state, verify_time, verify_failure
+SELECT id, company, subscriber, region, origin, creator, form, object_key, create_time, size_bytes, stored_bytes, sha256, data_areas,
+    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time
 FROM snapshot WHERE id = $1 AND company = $2 AND subscriber = $3 AND ready;
 
 -- name: ListSnapshots :many
-SELECT id, company, subscriber, region, origin, creator, object_key, create_time, size_bytes, stored_bytes, sha256, data_areas,
-    verify_state, verify_time, verify_failure
+SELECT id, company, subscriber, region, origin, creator, form, object_key, create_time, size_bytes, stored_bytes, sha256, data_areas,
+    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time
 FROM snapshot
 WHERE company = sqlc.arg(company) AND subscriber = sqlc.arg(subscriber) AND ready
     AND (sqlc.narg(before_time)::timestamptz IS NULL
         OR (create_time, id) < (sqlc.narg(before_time)::timestamptz, sqlc.arg(before_id)::uuid))
 ORDER BY create_time DESC, id DESC LIMIT sqlc.arg(most);
+
+-- name: NewestArchive :one
+SELECT max(create_time)::timestamptz FROM snapshot WHERE company = $1 AND region = $2 AND form = 2 AND ready
+HAVING max(create_time) IS NOT NULL;
 
 -- name: NoteVerified :exec
 UPDATE snapshot SET verify_state = $2, verify_time = $3, verify_failure = $4 WHERE id = $1;
@@ -95,8 +100,8 @@ SELECT id, company, subscriber, snapshot, mode, state, attempt, target, before, 
 FROM restore WHERE state IN ('filling', 'committing') AND lease_time < clock_timestamp() - interval '1 minute' LIMIT 100;
 
 -- name: InsertRestore :exec
-INSERT INTO restore (id, company, subscriber, snapshot, mode, state, creator, create_time, lease_time)
-VALUES ($1, $2, $3, $4, $5, 'filling', $6, $7, clock_timestamp() + interval '1 minute');
+INSERT INTO restore (id, company, subscriber, snapshot, snapshot_time, mode, state, creator, create_time, lease_time)
+VALUES ($1, $2, $3, $4, $5, $6, 'filling', $7, $8, clock_timestamp() + interval '1 minute');
 
 -- name: KeepRestore :exec
 UPDATE restore SET lease_time = clock_timestamp() + interval '1 minute' WHERE id = $1 AND state IN ('filling', 'committing');
@@ -117,13 +122,13 @@ UPDATE restore SET state = 'filling', lease_time = clock_timestamp() + interval 
 UPDATE restore SET state = $2 WHERE id = $1;
 
 -- name: GetCopy :one
-SELECT r.id, r.company, r.subscriber, r.snapshot, r.target, r.state, r.creator, r.create_time, s.create_time AS snapshot_time
-FROM restore r JOIN snapshot s ON s.id = r.snapshot
+SELECT r.id, r.company, r.subscriber, r.snapshot, r.target, r.state, r.creator, r.create_time, r.snapshot_time
+FROM restore r
 WHERE r.id = $1 AND r.company = $2 AND r.subscriber = $3 AND r.mode = 1 AND r.state IN ('done', 'dropped');
 
 -- name: ListCopies :many
-SELECT r.id, r.company, r.subscriber, r.snapshot, r.target, r.state, r.creator, r.create_time, s.create_time AS snapshot_time
-FROM restore r JOIN snapshot s ON s.id = r.snapshot
+SELECT r.id, r.company, r.subscriber, r.snapshot, r.target, r.state, r.creator, r.create_time, r.snapshot_time
+FROM restore r
 WHERE r.company = sqlc.arg(company) AND r.subscriber = sqlc.arg(subscriber) AND r.mode = 1 AND r.state = 'done'
     AND (sqlc.narg(before)::uuid IS NULL OR r.id < sqlc.narg(before)::uuid)
 ORDER BY r.id DESC LIMIT sqlc.arg(most);

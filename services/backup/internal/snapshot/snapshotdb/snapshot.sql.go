@@ -13,8 +13,8 @@ import (
 )
 
 const claimSnapshot = `-- name: ClaimSnapshot :exec
-INSERT INTO snapshot (id, company, subscriber, region, origin, creator, claim, object_key, create_time, lease_time)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp() + interval '1 minute')
+INSERT INTO snapshot (id, company, subscriber, region, origin, creator, form, claim, object_key, create_time, lease_time)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $10, $9, clock_timestamp() + interval '1 minute')
 `
 
 type ClaimSnapshotParams struct {
@@ -24,9 +24,10 @@ type ClaimSnapshotParams struct {
 	Region     string
 	Origin     int32
 	Creator    string
+	Form       int32
 	Claim      uuid.UUID
-	ObjectKey  string
 	CreateTime time.Time
+	ObjectKey  *string
 }
 
 func (q *Queries) ClaimSnapshot(ctx context.Context, arg ClaimSnapshotParams) error {
@@ -37,9 +38,10 @@ func (q *Queries) ClaimSnapshot(ctx context.Context, arg ClaimSnapshotParams) er
 		arg.Region,
 		arg.Origin,
 		arg.Creator,
+		arg.Form,
 		arg.Claim,
-		arg.ObjectKey,
 		arg.CreateTime,
+		arg.ObjectKey,
 	)
 	return err
 }
@@ -62,15 +64,15 @@ const dropDead = `-- name: DropDead :many
 DELETE FROM snapshot WHERE NOT ready AND lease_time < clock_timestamp() RETURNING object_key
 `
 
-func (q *Queries) DropDead(ctx context.Context) ([]string, error) {
+func (q *Queries) DropDead(ctx context.Context) ([]*string, error) {
 	rows, err := q.db.Query(ctx, dropDead)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []string
+	var items []*string
 	for rows.Next() {
-		var object_key string
+		var object_key *string
 		if err := rows.Scan(&object_key); err != nil {
 			return nil, err
 		}
@@ -92,15 +94,15 @@ type DropLostParams struct {
 	Company uuid.UUID
 }
 
-func (q *Queries) DropLost(ctx context.Context, arg DropLostParams) ([]string, error) {
+func (q *Queries) DropLost(ctx context.Context, arg DropLostParams) ([]*string, error) {
 	rows, err := q.db.Query(ctx, dropLost, arg.ID, arg.Company)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []string
+	var items []*string
 	for rows.Next() {
-		var object_key string
+		var object_key *string
 		if err := rows.Scan(&object_key); err != nil {
 			return nil, err
 		}
@@ -156,7 +158,8 @@ func (q *Queries) DueCompanies(ctx context.Context, arg DueCompaniesParams) ([]C
 }
 
 const finishSnapshot = `-- name: FinishSnapshot :execrows
-UPDATE snapshot SET ready = true, size_bytes = $3, stored_bytes = $4, sha256 = $5, data_areas = $6, create_time = $7
+UPDATE snapshot SET ready = true, size_bytes = $3, stored_bytes = $4, sha256 = $5, data_areas = $6, create_time = $7,
+    sequence = $8, head = $9, rows = $10, read_bytes = $11, whole = $12, key_version = $13
 WHERE id = $1 AND claim = $2 AND NOT ready
 `
 
@@ -168,6 +171,12 @@ type FinishSnapshotParams struct {
 	Sha256      []byte
 	DataAreas   []byte
 	CreateTime  time.Time
+	Sequence    int64
+	Head        []byte
+	Rows        int64
+	ReadBytes   int64
+	Whole       bool
+	KeyVersion  int32
 }
 
 func (q *Queries) FinishSnapshot(ctx context.Context, arg FinishSnapshotParams) (int64, error) {
@@ -179,6 +188,12 @@ func (q *Queries) FinishSnapshot(ctx context.Context, arg FinishSnapshotParams) 
 		arg.Sha256,
 		arg.DataAreas,
 		arg.CreateTime,
+		arg.Sequence,
+		arg.Head,
+		arg.Rows,
+		arg.ReadBytes,
+		arg.Whole,
+		arg.KeyVersion,
 	)
 	if err != nil {
 		return 0, err
@@ -217,8 +232,8 @@ func (q *Queries) GetCompany(ctx context.Context, arg GetCompanyParams) (Company
 }
 
 const getCopy = `-- name: GetCopy :one
-SELECT r.id, r.company, r.subscriber, r.snapshot, r.target, r.state, r.creator, r.create_time, s.create_time AS snapshot_time
-FROM restore r JOIN snapshot s ON s.id = r.snapshot
+SELECT r.id, r.company, r.subscriber, r.snapshot, r.target, r.state, r.creator, r.create_time, r.snapshot_time
+FROM restore r
 WHERE r.id = $1 AND r.company = $2 AND r.subscriber = $3 AND r.mode = 1 AND r.state IN ('done', 'dropped')
 `
 
@@ -295,8 +310,8 @@ func (q *Queries) GetRestore(ctx context.Context, id uuid.UUID) (GetRestoreRow, 
 }
 
 const getSnapshot = `-- name: GetSnapshot :one
-SELECT id, company, subscriber, region, origin, creator, object_key, create_time, size_bytes, stored_bytes, sha256, data_areas,
-    verify_state, verify_time, verify_failure
+SELECT id, company, subscriber, region, origin, creator, form, object_key, create_time, size_bytes, stored_bytes, sha256, data_areas,
+    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time
 FROM snapshot WHERE id = $1 AND company = $2 AND subscriber = $3 AND ready
 `
 
@@ -313,15 +328,22 @@ type GetSnapshotRow struct {
 	Region        string
 	Origin        int32
 	Creator       string
-	ObjectKey     string
+	Form          int32
+	ObjectKey     *string
 	CreateTime    time.Time
 	SizeBytes     int64
 	StoredBytes   int64
 	Sha256        []byte
 	DataAreas     []byte
+	Sequence      int64
+	Head          []byte
+	Rows          int64
+	ReadBytes     int64
+	KeyVersion    int32
 	VerifyState   int32
 	VerifyTime    *time.Time
 	VerifyFailure string
+	DrillTime     *time.Time
 }
 
 func (q *Queries) GetSnapshot(ctx context.Context, arg GetSnapshotParams) (GetSnapshotRow, error) {
@@ -334,15 +356,22 @@ func (q *Queries) GetSnapshot(ctx context.Context, arg GetSnapshotParams) (GetSn
 		&i.Region,
 		&i.Origin,
 		&i.Creator,
+		&i.Form,
 		&i.ObjectKey,
 		&i.CreateTime,
 		&i.SizeBytes,
 		&i.StoredBytes,
 		&i.Sha256,
 		&i.DataAreas,
+		&i.Sequence,
+		&i.Head,
+		&i.Rows,
+		&i.ReadBytes,
+		&i.KeyVersion,
 		&i.VerifyState,
 		&i.VerifyTime,
 		&i.VerifyFailure,
+		&i.DrillTime,
 	)
 	return i, err
 }
@@ -351,7 +380,7 @@ const hasObject = `-- name: HasObject :one
 SELECT EXISTS (SELECT FROM snapshot WHERE object_key = $1)
 `
 
-func (q *Queries) HasObject(ctx context.Context, objectKey string) (bool, error) {
+func (q *Queries) HasObject(ctx context.Context, objectKey *string) (bool, error) {
 	row := q.db.QueryRow(ctx, hasObject, objectKey)
 	var exists bool
 	err := row.Scan(&exists)
@@ -359,18 +388,19 @@ func (q *Queries) HasObject(ctx context.Context, objectKey string) (bool, error)
 }
 
 const insertRestore = `-- name: InsertRestore :exec
-INSERT INTO restore (id, company, subscriber, snapshot, mode, state, creator, create_time, lease_time)
-VALUES ($1, $2, $3, $4, $5, 'filling', $6, $7, clock_timestamp() + interval '1 minute')
+INSERT INTO restore (id, company, subscriber, snapshot, snapshot_time, mode, state, creator, create_time, lease_time)
+VALUES ($1, $2, $3, $4, $5, $6, 'filling', $7, $8, clock_timestamp() + interval '1 minute')
 `
 
 type InsertRestoreParams struct {
-	ID         uuid.UUID
-	Company    uuid.UUID
-	Subscriber uuid.UUID
-	Snapshot   uuid.UUID
-	Mode       int32
-	Creator    string
-	CreateTime time.Time
+	ID           uuid.UUID
+	Company      uuid.UUID
+	Subscriber   uuid.UUID
+	Snapshot     uuid.UUID
+	SnapshotTime time.Time
+	Mode         int32
+	Creator      string
+	CreateTime   time.Time
 }
 
 func (q *Queries) InsertRestore(ctx context.Context, arg InsertRestoreParams) error {
@@ -379,6 +409,7 @@ func (q *Queries) InsertRestore(ctx context.Context, arg InsertRestoreParams) er
 		arg.Company,
 		arg.Subscriber,
 		arg.Snapshot,
+		arg.SnapshotTime,
 		arg.Mode,
 		arg.Creator,
 		arg.CreateTime,
@@ -453,8 +484,8 @@ func (q *Queries) LatestBefore(ctx context.Context, before time.Time) ([]Company
 }
 
 const listCopies = `-- name: ListCopies :many
-SELECT r.id, r.company, r.subscriber, r.snapshot, r.target, r.state, r.creator, r.create_time, s.create_time AS snapshot_time
-FROM restore r JOIN snapshot s ON s.id = r.snapshot
+SELECT r.id, r.company, r.subscriber, r.snapshot, r.target, r.state, r.creator, r.create_time, r.snapshot_time
+FROM restore r
 WHERE r.company = $1 AND r.subscriber = $2 AND r.mode = 1 AND r.state = 'done'
     AND ($3::uuid IS NULL OR r.id < $3::uuid)
 ORDER BY r.id DESC LIMIT $4
@@ -515,8 +546,8 @@ func (q *Queries) ListCopies(ctx context.Context, arg ListCopiesParams) ([]ListC
 }
 
 const listSnapshots = `-- name: ListSnapshots :many
-SELECT id, company, subscriber, region, origin, creator, object_key, create_time, size_bytes, stored_bytes, sha256, data_areas,
-    verify_state, verify_time, verify_failure
+SELECT id, company, subscriber, region, origin, creator, form, object_key, create_time, size_bytes, stored_bytes, sha256, data_areas,
+    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time
 FROM snapshot
 WHERE company = $1 AND subscriber = $2 AND ready
     AND ($3::timestamptz IS NULL
@@ -539,15 +570,22 @@ type ListSnapshotsRow struct {
 	Region        string
 	Origin        int32
 	Creator       string
-	ObjectKey     string
+	Form          int32
+	ObjectKey     *string
 	CreateTime    time.Time
 	SizeBytes     int64
 	StoredBytes   int64
 	Sha256        []byte
 	DataAreas     []byte
+	Sequence      int64
+	Head          []byte
+	Rows          int64
+	ReadBytes     int64
+	KeyVersion    int32
 	VerifyState   int32
 	VerifyTime    *time.Time
 	VerifyFailure string
+	DrillTime     *time.Time
 }
 
 func (q *Queries) ListSnapshots(ctx context.Context, arg ListSnapshotsParams) ([]ListSnapshotsRow, error) {
@@ -572,15 +610,22 @@ func (q *Queries) ListSnapshots(ctx context.Context, arg ListSnapshotsParams) ([
 			&i.Region,
 			&i.Origin,
 			&i.Creator,
+			&i.Form,
 			&i.ObjectKey,
 			&i.CreateTime,
 			&i.SizeBytes,
 			&i.StoredBytes,
 			&i.Sha256,
 			&i.DataAreas,
+			&i.Sequence,
+			&i.Head,
+			&i.Rows,
+			&i.ReadBytes,
+			&i.KeyVersion,
 			&i.VerifyState,
 			&i.VerifyTime,
 			&i.VerifyFailure,
+			&i.DrillTime,
 		); err != nil {
 			return nil, err
 		}
@@ -678,6 +723,23 @@ func (q *Queries) MarkLate(ctx context.Context, id uuid.UUID) (int64, error) {
 		return 0, err
 	}
 	return result.RowsAffected(), nil
+}
+
+const newestArchive = `-- name: NewestArchive :one
+SELECT max(create_time)::timestamptz FROM snapshot WHERE company = $1 AND region = $2 AND form = 2 AND ready
+HAVING max(create_time) IS NOT NULL
+`
+
+type NewestArchiveParams struct {
+	Company uuid.UUID
+	Region  string
+}
+
+func (q *Queries) NewestArchive(ctx context.Context, arg NewestArchiveParams) (time.Time, error) {
+	row := q.db.QueryRow(ctx, newestArchive, arg.Company, arg.Region)
+	var column_1 time.Time
+	err := row.Scan(&column_1)
+	return column_1, err
 }
 
 const nextAttempt = `-- name: NextAttempt :one

@@ -434,11 +434,428 @@ func (x *CompanyRecovered) GetSnapshot() *Snapshot {
 	return nil
 }
 
+// Subject `kontor.backup.snapshot.expired`, aggregate
+// `subscribers/S/companies/C`: its retention is over; it is taken away.
+type SnapshotExpired struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The snapshot, as it was.
+	Snapshot      *Snapshot `protobuf:"bytes,1,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotExpired) Reset() {
+	*x = SnapshotExpired{}
+	mi := &file_kontor_backup_v1_events_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotExpired) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotExpired) ProtoMessage() {}
+
+func (x *SnapshotExpired) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_backup_v1_events_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotExpired.ProtoReflect.Descriptor instead.
+func (*SnapshotExpired) Descriptor() ([]byte, []int) {
+	return file_kontor_backup_v1_events_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *SnapshotExpired) GetSnapshot() *Snapshot {
+	if x != nil {
+		return x.Snapshot
+	}
+	return nil
+}
+
+// Subject `kontor.backup.snapshot.looked_into`, aggregate
+// `subscribers/S/companies/C`: rows of one table are being shown. The envelope says to whom.
+type SnapshotLookedInto struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The snapshot.
+	Snapshot *Snapshot `protobuf:"bytes,1,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
+	// The table's schema.
+	Schema string `protobuf:"bytes,2,opt,name=schema,proto3" json:"schema,omitempty"`
+	// The table.
+	Table         string `protobuf:"bytes,3,opt,name=table,proto3" json:"table,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotLookedInto) Reset() {
+	*x = SnapshotLookedInto{}
+	mi := &file_kontor_backup_v1_events_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotLookedInto) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotLookedInto) ProtoMessage() {}
+
+func (x *SnapshotLookedInto) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_backup_v1_events_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotLookedInto.ProtoReflect.Descriptor instead.
+func (*SnapshotLookedInto) Descriptor() ([]byte, []int) {
+	return file_kontor_backup_v1_events_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *SnapshotLookedInto) GetSnapshot() *Snapshot {
+	if x != nil {
+		return x.Snapshot
+	}
+	return nil
+}
+
+func (x *SnapshotLookedInto) GetSchema() string {
+	if x != nil {
+		return x.Schema
+	}
+	return ""
+}
+
+func (x *SnapshotLookedInto) GetTable() string {
+	if x != nil {
+		return x.Table
+	}
+	return ""
+}
+
+// Subject `kontor.backup.export.created`, aggregate `subscribers/S/companies/C`: a file was made of a snapshot.
+type ExportCreated struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The export.
+	Export        *Export `protobuf:"bytes,1,opt,name=export,proto3" json:"export,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportCreated) Reset() {
+	*x = ExportCreated{}
+	mi := &file_kontor_backup_v1_events_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportCreated) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportCreated) ProtoMessage() {}
+
+func (x *ExportCreated) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_backup_v1_events_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportCreated.ProtoReflect.Descriptor instead.
+func (*ExportCreated) Descriptor() ([]byte, []int) {
+	return file_kontor_backup_v1_events_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ExportCreated) GetExport() *Export {
+	if x != nil {
+		return x.Export
+	}
+	return nil
+}
+
+// Subject `kontor.backup.export.downloaded`, aggregate
+// `subscribers/S/companies/C`: a part of the file is being handed out. The
+// envelope says to whom.
+type ExportDownloaded struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The export.
+	Export *Export `protobuf:"bytes,1,opt,name=export,proto3" json:"export,omitempty"`
+	// First byte handed out.
+	Offset int64 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	// How many bytes were asked for; 0 means to the end.
+	Length        int64 `protobuf:"varint,3,opt,name=length,proto3" json:"length,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportDownloaded) Reset() {
+	*x = ExportDownloaded{}
+	mi := &file_kontor_backup_v1_events_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportDownloaded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportDownloaded) ProtoMessage() {}
+
+func (x *ExportDownloaded) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_backup_v1_events_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportDownloaded.ProtoReflect.Descriptor instead.
+func (*ExportDownloaded) Descriptor() ([]byte, []int) {
+	return file_kontor_backup_v1_events_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ExportDownloaded) GetExport() *Export {
+	if x != nil {
+		return x.Export
+	}
+	return nil
+}
+
+func (x *ExportDownloaded) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *ExportDownloaded) GetLength() int64 {
+	if x != nil {
+		return x.Length
+	}
+	return 0
+}
+
+// Subject `kontor.backup.hold.placed`, aggregate `subscribers/S/companies/C`.
+type LegalHoldPlaced struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The hold.
+	LegalHold     *LegalHold `protobuf:"bytes,1,opt,name=legal_hold,json=legalHold,proto3" json:"legal_hold,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LegalHoldPlaced) Reset() {
+	*x = LegalHoldPlaced{}
+	mi := &file_kontor_backup_v1_events_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LegalHoldPlaced) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LegalHoldPlaced) ProtoMessage() {}
+
+func (x *LegalHoldPlaced) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_backup_v1_events_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LegalHoldPlaced.ProtoReflect.Descriptor instead.
+func (*LegalHoldPlaced) Descriptor() ([]byte, []int) {
+	return file_kontor_backup_v1_events_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *LegalHoldPlaced) GetLegalHold() *LegalHold {
+	if x != nil {
+		return x.LegalHold
+	}
+	return nil
+}
+
+// Subject `kontor.backup.hold.lifted`, aggregate `subscribers/S/companies/C`.
+type LegalHoldLifted struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The hold.
+	LegalHold     *LegalHold `protobuf:"bytes,1,opt,name=legal_hold,json=legalHold,proto3" json:"legal_hold,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LegalHoldLifted) Reset() {
+	*x = LegalHoldLifted{}
+	mi := &file_kontor_backup_v1_events_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LegalHoldLifted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LegalHoldLifted) ProtoMessage() {}
+
+func (x *LegalHoldLifted) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_backup_v1_events_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LegalHoldLifted.ProtoReflect.Descriptor instead.
+func (*LegalHoldLifted) Descriptor() ([]byte, []int) {
+	return file_kontor_backup_v1_events_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *LegalHoldLifted) GetLegalHold() *LegalHold {
+	if x != nil {
+		return x.LegalHold
+	}
+	return nil
+}
+
+// Subject `kontor.backup.keys.renewed`, aggregate `subscribers/S/companies/C`.
+type CompanyKeyRenewed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscribers/S/companies/C`.
+	Company string `protobuf:"bytes,1,opt,name=company,proto3" json:"company,omitempty"`
+	// The version that new packs are encrypted under now.
+	Version       int32 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompanyKeyRenewed) Reset() {
+	*x = CompanyKeyRenewed{}
+	mi := &file_kontor_backup_v1_events_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompanyKeyRenewed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompanyKeyRenewed) ProtoMessage() {}
+
+func (x *CompanyKeyRenewed) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_backup_v1_events_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompanyKeyRenewed.ProtoReflect.Descriptor instead.
+func (*CompanyKeyRenewed) Descriptor() ([]byte, []int) {
+	return file_kontor_backup_v1_events_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *CompanyKeyRenewed) GetCompany() string {
+	if x != nil {
+		return x.Company
+	}
+	return ""
+}
+
+func (x *CompanyKeyRenewed) GetVersion() int32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+// Subject `kontor.backup.keys.destroyed`, aggregate `subscribers/S/companies/C`: no copy of its books can be read any more.
+type CompanyKeysDestroyed struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What says so.
+	Certificate   *DestructionCertificate `protobuf:"bytes,1,opt,name=certificate,proto3" json:"certificate,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompanyKeysDestroyed) Reset() {
+	*x = CompanyKeysDestroyed{}
+	mi := &file_kontor_backup_v1_events_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompanyKeysDestroyed) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompanyKeysDestroyed) ProtoMessage() {}
+
+func (x *CompanyKeysDestroyed) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_backup_v1_events_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompanyKeysDestroyed.ProtoReflect.Descriptor instead.
+func (*CompanyKeysDestroyed) Descriptor() ([]byte, []int) {
+	return file_kontor_backup_v1_events_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *CompanyKeysDestroyed) GetCertificate() *DestructionCertificate {
+	if x != nil {
+		return x.Certificate
+	}
+	return nil
+}
+
 var File_kontor_backup_v1_events_proto protoreflect.FileDescriptor
 
 const file_kontor_backup_v1_events_proto_rawDesc = "" +
 	"\n" +
-	"\x1dkontor/backup/v1/events.proto\x12\x10kontor.backup.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fkontor/backup/v1/snapshot.proto\"I\n" +
+	"\x1dkontor/backup/v1/events.proto\x12\x10kontor.backup.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dkontor/backup/v1/export.proto\x1a\x1ekontor/backup/v1/keeping.proto\x1a\x1fkontor/backup/v1/snapshot.proto\"I\n" +
 	"\x0fSnapshotCreated\x126\n" +
 	"\bsnapshot\x18\x01 \x01(\v2\x1a.kontor.backup.v1.SnapshotR\bsnapshot\"|\n" +
 	"\x0eSnapshotFailed\x12\x18\n" +
@@ -461,7 +878,30 @@ const file_kontor_backup_v1_events_proto_rawDesc = "" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\"d\n" +
 	"\x10CompanyRecovered\x12\x18\n" +
 	"\acompany\x18\x01 \x01(\tR\acompany\x126\n" +
-	"\bsnapshot\x18\x02 \x01(\v2\x1a.kontor.backup.v1.SnapshotR\bsnapshotB\xbd\x01\n" +
+	"\bsnapshot\x18\x02 \x01(\v2\x1a.kontor.backup.v1.SnapshotR\bsnapshot\"I\n" +
+	"\x0fSnapshotExpired\x126\n" +
+	"\bsnapshot\x18\x01 \x01(\v2\x1a.kontor.backup.v1.SnapshotR\bsnapshot\"z\n" +
+	"\x12SnapshotLookedInto\x126\n" +
+	"\bsnapshot\x18\x01 \x01(\v2\x1a.kontor.backup.v1.SnapshotR\bsnapshot\x12\x16\n" +
+	"\x06schema\x18\x02 \x01(\tR\x06schema\x12\x14\n" +
+	"\x05table\x18\x03 \x01(\tR\x05table\"A\n" +
+	"\rExportCreated\x120\n" +
+	"\x06export\x18\x01 \x01(\v2\x18.kontor.backup.v1.ExportR\x06export\"t\n" +
+	"\x10ExportDownloaded\x120\n" +
+	"\x06export\x18\x01 \x01(\v2\x18.kontor.backup.v1.ExportR\x06export\x12\x16\n" +
+	"\x06offset\x18\x02 \x01(\x03R\x06offset\x12\x16\n" +
+	"\x06length\x18\x03 \x01(\x03R\x06length\"M\n" +
+	"\x0fLegalHoldPlaced\x12:\n" +
+	"\n" +
+	"legal_hold\x18\x01 \x01(\v2\x1b.kontor.backup.v1.LegalHoldR\tlegalHold\"M\n" +
+	"\x0fLegalHoldLifted\x12:\n" +
+	"\n" +
+	"legal_hold\x18\x01 \x01(\v2\x1b.kontor.backup.v1.LegalHoldR\tlegalHold\"G\n" +
+	"\x11CompanyKeyRenewed\x12\x18\n" +
+	"\acompany\x18\x01 \x01(\tR\acompany\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x05R\aversion\"b\n" +
+	"\x14CompanyKeysDestroyed\x12J\n" +
+	"\vcertificate\x18\x01 \x01(\v2(.kontor.backup.v1.DestructionCertificateR\vcertificateB\xbd\x01\n" +
 	"\x14com.kontor.backup.v1B\vEventsProtoP\x01Z6kontor.internal/proto/gen/go/kontor/backup/v1;backupv1\xa2\x02\x03KBX\xaa\x02\x10Kontor.Backup.V1\xca\x02\x10Kontor\\Backup\\V1\xe2\x02\x1cKontor\\Backup\\V1\\GPBMetadata\xea\x02\x12Kontor::Backup::V1b\x06proto3"
 
 var (
@@ -476,35 +916,53 @@ func file_kontor_backup_v1_events_proto_rawDescGZIP() []byte {
 	return file_kontor_backup_v1_events_proto_rawDescData
 }
 
-var file_kontor_backup_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_kontor_backup_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_kontor_backup_v1_events_proto_goTypes = []any{
-	(*SnapshotCreated)(nil),       // 0: kontor.backup.v1.SnapshotCreated
-	(*SnapshotFailed)(nil),        // 1: kontor.backup.v1.SnapshotFailed
-	(*SnapshotVerified)(nil),      // 2: kontor.backup.v1.SnapshotVerified
-	(*SnapshotRestored)(nil),      // 3: kontor.backup.v1.SnapshotRestored
-	(*SnapshotExported)(nil),      // 4: kontor.backup.v1.SnapshotExported
-	(*CompanyLate)(nil),           // 5: kontor.backup.v1.CompanyLate
-	(*CompanyRecovered)(nil),      // 6: kontor.backup.v1.CompanyRecovered
-	(*Snapshot)(nil),              // 7: kontor.backup.v1.Snapshot
-	(SnapshotOrigin)(0),           // 8: kontor.backup.v1.SnapshotOrigin
-	(*RestoredCopy)(nil),          // 9: kontor.backup.v1.RestoredCopy
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
+	(*SnapshotCreated)(nil),        // 0: kontor.backup.v1.SnapshotCreated
+	(*SnapshotFailed)(nil),         // 1: kontor.backup.v1.SnapshotFailed
+	(*SnapshotVerified)(nil),       // 2: kontor.backup.v1.SnapshotVerified
+	(*SnapshotRestored)(nil),       // 3: kontor.backup.v1.SnapshotRestored
+	(*SnapshotExported)(nil),       // 4: kontor.backup.v1.SnapshotExported
+	(*CompanyLate)(nil),            // 5: kontor.backup.v1.CompanyLate
+	(*CompanyRecovered)(nil),       // 6: kontor.backup.v1.CompanyRecovered
+	(*SnapshotExpired)(nil),        // 7: kontor.backup.v1.SnapshotExpired
+	(*SnapshotLookedInto)(nil),     // 8: kontor.backup.v1.SnapshotLookedInto
+	(*ExportCreated)(nil),          // 9: kontor.backup.v1.ExportCreated
+	(*ExportDownloaded)(nil),       // 10: kontor.backup.v1.ExportDownloaded
+	(*LegalHoldPlaced)(nil),        // 11: kontor.backup.v1.LegalHoldPlaced
+	(*LegalHoldLifted)(nil),        // 12: kontor.backup.v1.LegalHoldLifted
+	(*CompanyKeyRenewed)(nil),      // 13: kontor.backup.v1.CompanyKeyRenewed
+	(*CompanyKeysDestroyed)(nil),   // 14: kontor.backup.v1.CompanyKeysDestroyed
+	(*Snapshot)(nil),               // 15: kontor.backup.v1.Snapshot
+	(SnapshotOrigin)(0),            // 16: kontor.backup.v1.SnapshotOrigin
+	(*RestoredCopy)(nil),           // 17: kontor.backup.v1.RestoredCopy
+	(*timestamppb.Timestamp)(nil),  // 18: google.protobuf.Timestamp
+	(*Export)(nil),                 // 19: kontor.backup.v1.Export
+	(*LegalHold)(nil),              // 20: kontor.backup.v1.LegalHold
+	(*DestructionCertificate)(nil), // 21: kontor.backup.v1.DestructionCertificate
 }
 var file_kontor_backup_v1_events_proto_depIdxs = []int32{
-	7,  // 0: kontor.backup.v1.SnapshotCreated.snapshot:type_name -> kontor.backup.v1.Snapshot
-	8,  // 1: kontor.backup.v1.SnapshotFailed.origin:type_name -> kontor.backup.v1.SnapshotOrigin
-	7,  // 2: kontor.backup.v1.SnapshotVerified.snapshot:type_name -> kontor.backup.v1.Snapshot
-	7,  // 3: kontor.backup.v1.SnapshotRestored.snapshot:type_name -> kontor.backup.v1.Snapshot
-	9,  // 4: kontor.backup.v1.SnapshotRestored.restored_copy:type_name -> kontor.backup.v1.RestoredCopy
-	7,  // 5: kontor.backup.v1.SnapshotRestored.before:type_name -> kontor.backup.v1.Snapshot
-	7,  // 6: kontor.backup.v1.SnapshotExported.snapshot:type_name -> kontor.backup.v1.Snapshot
-	10, // 7: kontor.backup.v1.CompanyLate.last_snapshot_time:type_name -> google.protobuf.Timestamp
-	7,  // 8: kontor.backup.v1.CompanyRecovered.snapshot:type_name -> kontor.backup.v1.Snapshot
-	9,  // [9:9] is the sub-list for method output_type
-	9,  // [9:9] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	15, // 0: kontor.backup.v1.SnapshotCreated.snapshot:type_name -> kontor.backup.v1.Snapshot
+	16, // 1: kontor.backup.v1.SnapshotFailed.origin:type_name -> kontor.backup.v1.SnapshotOrigin
+	15, // 2: kontor.backup.v1.SnapshotVerified.snapshot:type_name -> kontor.backup.v1.Snapshot
+	15, // 3: kontor.backup.v1.SnapshotRestored.snapshot:type_name -> kontor.backup.v1.Snapshot
+	17, // 4: kontor.backup.v1.SnapshotRestored.restored_copy:type_name -> kontor.backup.v1.RestoredCopy
+	15, // 5: kontor.backup.v1.SnapshotRestored.before:type_name -> kontor.backup.v1.Snapshot
+	15, // 6: kontor.backup.v1.SnapshotExported.snapshot:type_name -> kontor.backup.v1.Snapshot
+	18, // 7: kontor.backup.v1.CompanyLate.last_snapshot_time:type_name -> google.protobuf.Timestamp
+	15, // 8: kontor.backup.v1.CompanyRecovered.snapshot:type_name -> kontor.backup.v1.Snapshot
+	15, // 9: kontor.backup.v1.SnapshotExpired.snapshot:type_name -> kontor.backup.v1.Snapshot
+	15, // 10: kontor.backup.v1.SnapshotLookedInto.snapshot:type_name -> kontor.backup.v1.Snapshot
+	19, // 11: kontor.backup.v1.ExportCreated.export:type_name -> kontor.backup.v1.Export
+	19, // 12: kontor.backup.v1.ExportDownloaded.export:type_name -> kontor.backup.v1.Export
+	20, // 13: kontor.backup.v1.LegalHoldPlaced.legal_hold:type_name -> kontor.backup.v1.LegalHold
+	20, // 14: kontor.backup.v1.LegalHoldLifted.legal_hold:type_name -> kontor.backup.v1.LegalHold
+	21, // 15: kontor.backup.v1.CompanyKeysDestroyed.certificate:type_name -> kontor.backup.v1.DestructionCertificate
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_kontor_backup_v1_events_proto_init() }
@@ -512,6 +970,8 @@ func file_kontor_backup_v1_events_proto_init() {
 	if File_kontor_backup_v1_events_proto != nil {
 		return
 	}
+	file_kontor_backup_v1_export_proto_init()
+	file_kontor_backup_v1_keeping_proto_init()
 	file_kontor_backup_v1_snapshot_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -519,7 +979,7 @@ func file_kontor_backup_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kontor_backup_v1_events_proto_rawDesc), len(file_kontor_backup_v1_events_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

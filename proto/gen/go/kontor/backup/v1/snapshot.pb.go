@@ -81,6 +81,60 @@ func (SnapshotOrigin) EnumDescriptor() ([]byte, []int) {
 	return file_kontor_backup_v1_snapshot_proto_rawDescGZIP(), []int{0}
 }
 
+// How a snapshot is stored.
+type SnapshotForm int32
+
+const (
+	// In a request: IN_REPOSITORY. Never sent otherwise.
+	SnapshotForm_SNAPSHOT_FORM_UNSPECIFIED SnapshotForm = 0
+	// In the company's repository, with the others: only what changed is added (docs/snapshot-format.md).
+	SnapshotForm_SNAPSHOT_FORM_IN_REPOSITORY SnapshotForm = 1
+	// An archive of its own, as pg_dump writes it: the insurance in a second
+	// form, made every week (docs/snapshot-insurance-format.md).
+	SnapshotForm_SNAPSHOT_FORM_ARCHIVE SnapshotForm = 2
+)
+
+// Enum value maps for SnapshotForm.
+var (
+	SnapshotForm_name = map[int32]string{
+		0: "SNAPSHOT_FORM_UNSPECIFIED",
+		1: "SNAPSHOT_FORM_IN_REPOSITORY",
+		2: "SNAPSHOT_FORM_ARCHIVE",
+	}
+	SnapshotForm_value = map[string]int32{
+		"SNAPSHOT_FORM_UNSPECIFIED":   0,
+		"SNAPSHOT_FORM_IN_REPOSITORY": 1,
+		"SNAPSHOT_FORM_ARCHIVE":       2,
+	}
+)
+
+func (x SnapshotForm) Enum() *SnapshotForm {
+	p := new(SnapshotForm)
+	*p = x
+	return p
+}
+
+func (x SnapshotForm) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SnapshotForm) Descriptor() protoreflect.EnumDescriptor {
+	return file_kontor_backup_v1_snapshot_proto_enumTypes[1].Descriptor()
+}
+
+func (SnapshotForm) Type() protoreflect.EnumType {
+	return &file_kontor_backup_v1_snapshot_proto_enumTypes[1]
+}
+
+func (x SnapshotForm) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SnapshotForm.Descriptor instead.
+func (SnapshotForm) EnumDescriptor() ([]byte, []int) {
+	return file_kontor_backup_v1_snapshot_proto_rawDescGZIP(), []int{1}
+}
+
 // Whether a snapshot was read back.
 type VerifyState int32
 
@@ -89,7 +143,7 @@ const (
 	VerifyState_VERIFY_STATE_UNSPECIFIED VerifyState = 0
 	// Not since it was stored.
 	VerifyState_VERIFY_STATE_NOT_VERIFIED VerifyState = 1
-	// Read back whole: every piece authentic, size and SHA-256 as recorded, its table of contents readable.
+	// Read back whole: every piece authentic and as recorded.
 	VerifyState_VERIFY_STATE_GOOD VerifyState = 2
 	// It can't be restored; `verify_failure` says why.
 	VerifyState_VERIFY_STATE_DAMAGED VerifyState = 3
@@ -122,11 +176,11 @@ func (x VerifyState) String() string {
 }
 
 func (VerifyState) Descriptor() protoreflect.EnumDescriptor {
-	return file_kontor_backup_v1_snapshot_proto_enumTypes[1].Descriptor()
+	return file_kontor_backup_v1_snapshot_proto_enumTypes[2].Descriptor()
 }
 
 func (VerifyState) Type() protoreflect.EnumType {
-	return &file_kontor_backup_v1_snapshot_proto_enumTypes[1]
+	return &file_kontor_backup_v1_snapshot_proto_enumTypes[2]
 }
 
 func (x VerifyState) Number() protoreflect.EnumNumber {
@@ -135,7 +189,7 @@ func (x VerifyState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use VerifyState.Descriptor instead.
 func (VerifyState) EnumDescriptor() ([]byte, []int) {
-	return file_kontor_backup_v1_snapshot_proto_rawDescGZIP(), []int{1}
+	return file_kontor_backup_v1_snapshot_proto_rawDescGZIP(), []int{2}
 }
 
 // What became of a table since the snapshot.
@@ -179,11 +233,11 @@ func (x TableFate) String() string {
 }
 
 func (TableFate) Descriptor() protoreflect.EnumDescriptor {
-	return file_kontor_backup_v1_snapshot_proto_enumTypes[2].Descriptor()
+	return file_kontor_backup_v1_snapshot_proto_enumTypes[3].Descriptor()
 }
 
 func (TableFate) Type() protoreflect.EnumType {
-	return &file_kontor_backup_v1_snapshot_proto_enumTypes[2]
+	return &file_kontor_backup_v1_snapshot_proto_enumTypes[3]
 }
 
 func (x TableFate) Number() protoreflect.EnumNumber {
@@ -192,7 +246,7 @@ func (x TableFate) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TableFate.Descriptor instead.
 func (TableFate) EnumDescriptor() ([]byte, []int) {
-	return file_kontor_backup_v1_snapshot_proto_rawDescGZIP(), []int{2}
+	return file_kontor_backup_v1_snapshot_proto_rawDescGZIP(), []int{3}
 }
 
 // What became of a row since the snapshot.
@@ -236,11 +290,11 @@ func (x RowFate) String() string {
 }
 
 func (RowFate) Descriptor() protoreflect.EnumDescriptor {
-	return file_kontor_backup_v1_snapshot_proto_enumTypes[3].Descriptor()
+	return file_kontor_backup_v1_snapshot_proto_enumTypes[4].Descriptor()
 }
 
 func (RowFate) Type() protoreflect.EnumType {
-	return &file_kontor_backup_v1_snapshot_proto_enumTypes[3]
+	return &file_kontor_backup_v1_snapshot_proto_enumTypes[4]
 }
 
 func (x RowFate) Number() protoreflect.EnumNumber {
@@ -249,7 +303,7 @@ func (x RowFate) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use RowFate.Descriptor instead.
 func (RowFate) EnumDescriptor() ([]byte, []int) {
-	return file_kontor_backup_v1_snapshot_proto_rawDescGZIP(), []int{3}
+	return file_kontor_backup_v1_snapshot_proto_rawDescGZIP(), []int{4}
 }
 
 // One restorable copy of one company database with all its data areas.
@@ -259,11 +313,11 @@ type Snapshot struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The moment that the copy shows: what was committed before it is in, the rest is not.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// Size of the archive in bytes, as it is exported.
+	// Bytes of all its rows, in PostgreSQL's text form; of an ARCHIVE, its size as it is downloaded.
 	SizeBytes int64 `protobuf:"varint,3,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
-	// SHA-256 of the archive, 32 bytes, as it is exported.
+	// SHA-256 of an ARCHIVE as it is downloaded, 32 bytes; empty otherwise.
 	Sha256 []byte `protobuf:"bytes,4,opt,name=sha256,proto3" json:"sha256,omitempty"`
-	// Bytes that it takes in the store, encrypted.
+	// Bytes that the store grew by for it, encrypted.
 	StoredBytes int64 `protobuf:"varint,5,opt,name=stored_bytes,json=storedBytes,proto3" json:"stored_bytes,omitempty"`
 	// Region that it is kept in, e.g. `eu-north`.
 	Region string `protobuf:"bytes,6,opt,name=region,proto3" json:"region,omitempty"`
@@ -278,7 +332,18 @@ type Snapshot struct {
 	// Why it is DAMAGED: `truncated`, `altered`, `missing`, `unreadable`; empty otherwise.
 	VerifyFailure string `protobuf:"bytes,11,opt,name=verify_failure,json=verifyFailure,proto3" json:"verify_failure,omitempty"`
 	// `accounts/A` that asked for it; empty for the schedule's.
-	Creator       string `protobuf:"bytes,12,opt,name=creator,proto3" json:"creator,omitempty"`
+	Creator string `protobuf:"bytes,12,opt,name=creator,proto3" json:"creator,omitempty"`
+	// How it is stored.
+	Form SnapshotForm `protobuf:"varint,13,opt,name=form,proto3,enum=kontor.backup.v1.SnapshotForm" json:"form,omitempty"`
+	// IN_REPOSITORY: counts the company's attempts in the region, upwards; `kontor snapshot` names it so. 0 for an ARCHIVE.
+	Sequence int64 `protobuf:"varint,14,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// IN_REPOSITORY: how many rows are in it. 0 for an ARCHIVE.
+	Rows int64 `protobuf:"varint,15,opt,name=rows,proto3" json:"rows,omitempty"`
+	// IN_REPOSITORY: how many of `size_bytes` were read from the database; the rest surely had not changed. 0 for an ARCHIVE.
+	ReadBytes int64 `protobuf:"varint,16,opt,name=read_bytes,json=readBytes,proto3" json:"read_bytes,omitempty"`
+	// When it was last restored into a scratch database in a drill and every
+	// table found to have the rows of the snapshot; unset before.
+	DrillTime     *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=drill_time,json=drillTime,proto3" json:"drill_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -397,6 +462,41 @@ func (x *Snapshot) GetCreator() string {
 	return ""
 }
 
+func (x *Snapshot) GetForm() SnapshotForm {
+	if x != nil {
+		return x.Form
+	}
+	return SnapshotForm_SNAPSHOT_FORM_UNSPECIFIED
+}
+
+func (x *Snapshot) GetSequence() int64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *Snapshot) GetRows() int64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *Snapshot) GetReadBytes() int64 {
+	if x != nil {
+		return x.ReadBytes
+	}
+	return 0
+}
+
+func (x *Snapshot) GetDrillTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DrillTime
+	}
+	return nil
+}
+
 // A part of the books at the moment of the snapshot.
 type SnapshotArea struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -492,7 +592,11 @@ type BackupSchedule struct {
 	// Why the last attempt failed: a reason's name, e.g. `COMPANY_DATABASE_UNREACHABLE`; empty when it went well.
 	FailureReason string `protobuf:"bytes,9,opt,name=failure_reason,json=failureReason,proto3" json:"failure_reason,omitempty"`
 	// How many attempts have failed since the last good one.
-	Failures      int32 `protobuf:"varint,10,opt,name=failures,proto3" json:"failures,omitempty"`
+	Failures int32 `protobuf:"varint,10,opt,name=failures,proto3" json:"failures,omitempty"`
+	// How long snapshots are kept.
+	Retention *Retention `protobuf:"bytes,11,opt,name=retention,proto3" json:"retention,omitempty"`
+	// True while nothing of the company may be taken away.
+	Held          bool `protobuf:"varint,12,opt,name=held,proto3" json:"held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -597,6 +701,104 @@ func (x *BackupSchedule) GetFailures() int32 {
 	return 0
 }
 
+func (x *BackupSchedule) GetRetention() *Retention {
+	if x != nil {
+		return x.Retention
+	}
+	return nil
+}
+
+func (x *BackupSchedule) GetHeld() bool {
+	if x != nil {
+		return x.Held
+	}
+	return false
+}
+
+// Which snapshots are kept: the newest of each of so many hours, days, weeks,
+// months and years that have one, by UTC, weeks from Monday; and every one of
+// the last 24 hours. The newest is always kept.
+type Retention struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Hours.
+	Hourly int32 `protobuf:"varint,1,opt,name=hourly,proto3" json:"hourly,omitempty"`
+	// Days.
+	Daily int32 `protobuf:"varint,2,opt,name=daily,proto3" json:"daily,omitempty"`
+	// Weeks.
+	Weekly int32 `protobuf:"varint,3,opt,name=weekly,proto3" json:"weekly,omitempty"`
+	// Months.
+	Monthly int32 `protobuf:"varint,4,opt,name=monthly,proto3" json:"monthly,omitempty"`
+	// Years.
+	Yearly        int32 `protobuf:"varint,5,opt,name=yearly,proto3" json:"yearly,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Retention) Reset() {
+	*x = Retention{}
+	mi := &file_kontor_backup_v1_snapshot_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Retention) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Retention) ProtoMessage() {}
+
+func (x *Retention) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_backup_v1_snapshot_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Retention.ProtoReflect.Descriptor instead.
+func (*Retention) Descriptor() ([]byte, []int) {
+	return file_kontor_backup_v1_snapshot_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Retention) GetHourly() int32 {
+	if x != nil {
+		return x.Hourly
+	}
+	return 0
+}
+
+func (x *Retention) GetDaily() int32 {
+	if x != nil {
+		return x.Daily
+	}
+	return 0
+}
+
+func (x *Retention) GetWeekly() int32 {
+	if x != nil {
+		return x.Weekly
+	}
+	return 0
+}
+
+func (x *Retention) GetMonthly() int32 {
+	if x != nil {
+		return x.Monthly
+	}
+	return 0
+}
+
+func (x *Retention) GetYearly() int32 {
+	if x != nil {
+		return x.Yearly
+	}
+	return 0
+}
+
 // A copy that a snapshot was restored to, beside the live books. It is
 // read-only, at the snapshot's own releases.
 type RestoredCopy struct {
@@ -619,7 +821,7 @@ type RestoredCopy struct {
 
 func (x *RestoredCopy) Reset() {
 	*x = RestoredCopy{}
-	mi := &file_kontor_backup_v1_snapshot_proto_msgTypes[3]
+	mi := &file_kontor_backup_v1_snapshot_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -631,7 +833,7 @@ func (x *RestoredCopy) String() string {
 func (*RestoredCopy) ProtoMessage() {}
 
 func (x *RestoredCopy) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_backup_v1_snapshot_proto_msgTypes[3]
+	mi := &file_kontor_backup_v1_snapshot_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -644,7 +846,7 @@ func (x *RestoredCopy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoredCopy.ProtoReflect.Descriptor instead.
 func (*RestoredCopy) Descriptor() ([]byte, []int) {
-	return file_kontor_backup_v1_snapshot_proto_rawDescGZIP(), []int{3}
+	return file_kontor_backup_v1_snapshot_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *RestoredCopy) GetName() string {
@@ -689,10 +891,10 @@ func (x *RestoredCopy) GetCreator() string {
 	return ""
 }
 
-// How the live books differ from a copy restored beside them.
+// How the books differ between two points: a copy restored beside them and the live ones, or two snapshots.
 type Comparison struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// `subscribers/S/companies/C/restoredCopies/R`.
+	// `subscribers/S/companies/C/restoredCopies/R`; empty between snapshots.
 	RestoredCopy string `protobuf:"bytes,1,opt,name=restored_copy,json=restoredCopy,proto3" json:"restored_copy,omitempty"`
 	// When it was compared.
 	CompareTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=compare_time,json=compareTime,proto3" json:"compare_time,omitempty"`
@@ -701,14 +903,18 @@ type Comparison struct {
 	// How many tables are equal.
 	EqualTables int32 `protobuf:"varint,4,opt,name=equal_tables,json=equalTables,proto3" json:"equal_tables,omitempty"`
 	// True when there were more than 1,000 tables that differ.
-	Truncated     bool `protobuf:"varint,5,opt,name=truncated,proto3" json:"truncated,omitempty"`
+	Truncated bool `protobuf:"varint,5,opt,name=truncated,proto3" json:"truncated,omitempty"`
+	// The earlier snapshot, of two.
+	Before string `protobuf:"bytes,6,opt,name=before,proto3" json:"before,omitempty"`
+	// The later snapshot, of two.
+	After         string `protobuf:"bytes,7,opt,name=after,proto3" json:"after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Comparison) Reset() {
 	*x = Comparison{}
-	mi := &file_kontor_backup_v1_snapshot_proto_msgTypes[4]
+	mi := &file_kontor_backup_v1_snapshot_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -720,7 +926,7 @@ func (x *Comparison) String() string {
 func (*Comparison) ProtoMessage() {}
 
 func (x *Comparison) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_backup_v1_snapshot_proto_msgTypes[4]
+	mi := &file_kontor_backup_v1_snapshot_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -733,7 +939,7 @@ func (x *Comparison) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Comparison.ProtoReflect.Descriptor instead.
 func (*Comparison) Descriptor() ([]byte, []int) {
-	return file_kontor_backup_v1_snapshot_proto_rawDescGZIP(), []int{4}
+	return file_kontor_backup_v1_snapshot_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Comparison) GetRestoredCopy() string {
@@ -771,7 +977,21 @@ func (x *Comparison) GetTruncated() bool {
 	return false
 }
 
-// How one table differs.
+func (x *Comparison) GetBefore() string {
+	if x != nil {
+		return x.Before
+	}
+	return ""
+}
+
+func (x *Comparison) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+// How one table differs. Of two snapshots, the earlier is the copy and the later is live.
 type TableDifference struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The schema: a data area's id.
@@ -798,7 +1018,7 @@ type TableDifference struct {
 
 func (x *TableDifference) Reset() {
 	*x = TableDifference{}
-	mi := &file_kontor_backup_v1_snapshot_proto_msgTypes[5]
+	mi := &file_kontor_backup_v1_snapshot_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -810,7 +1030,7 @@ func (x *TableDifference) String() string {
 func (*TableDifference) ProtoMessage() {}
 
 func (x *TableDifference) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_backup_v1_snapshot_proto_msgTypes[5]
+	mi := &file_kontor_backup_v1_snapshot_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -823,7 +1043,7 @@ func (x *TableDifference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableDifference.ProtoReflect.Descriptor instead.
 func (*TableDifference) Descriptor() ([]byte, []int) {
-	return file_kontor_backup_v1_snapshot_proto_rawDescGZIP(), []int{5}
+	return file_kontor_backup_v1_snapshot_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *TableDifference) GetSchema() string {
@@ -902,7 +1122,7 @@ type RowDifference struct {
 
 func (x *RowDifference) Reset() {
 	*x = RowDifference{}
-	mi := &file_kontor_backup_v1_snapshot_proto_msgTypes[6]
+	mi := &file_kontor_backup_v1_snapshot_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -914,7 +1134,7 @@ func (x *RowDifference) String() string {
 func (*RowDifference) ProtoMessage() {}
 
 func (x *RowDifference) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_backup_v1_snapshot_proto_msgTypes[6]
+	mi := &file_kontor_backup_v1_snapshot_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -927,7 +1147,7 @@ func (x *RowDifference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowDifference.ProtoReflect.Descriptor instead.
 func (*RowDifference) Descriptor() ([]byte, []int) {
-	return file_kontor_backup_v1_snapshot_proto_rawDescGZIP(), []int{6}
+	return file_kontor_backup_v1_snapshot_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RowDifference) GetKey() string {
@@ -948,7 +1168,7 @@ var File_kontor_backup_v1_snapshot_proto protoreflect.FileDescriptor
 
 const file_kontor_backup_v1_snapshot_proto_rawDesc = "" +
 	"\n" +
-	"\x1fkontor/backup/v1/snapshot.proto\x12\x10kontor.backup.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x86\x04\n" +
+	"\x1fkontor/backup/v1/snapshot.proto\x12\x10kontor.backup.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc4\x05\n" +
 	"\bSnapshot\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12;\n" +
 	"\vcreate_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -966,12 +1186,19 @@ const file_kontor_backup_v1_snapshot_proto_rawDesc = "" +
 	" \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"verifyTime\x12%\n" +
 	"\x0everify_failure\x18\v \x01(\tR\rverifyFailure\x12\x18\n" +
-	"\acreator\x18\f \x01(\tR\acreator\"p\n" +
+	"\acreator\x18\f \x01(\tR\acreator\x122\n" +
+	"\x04form\x18\r \x01(\x0e2\x1e.kontor.backup.v1.SnapshotFormR\x04form\x12\x1a\n" +
+	"\bsequence\x18\x0e \x01(\x03R\bsequence\x12\x12\n" +
+	"\x04rows\x18\x0f \x01(\x03R\x04rows\x12\x1d\n" +
+	"\n" +
+	"read_bytes\x18\x10 \x01(\x03R\treadBytes\x129\n" +
+	"\n" +
+	"drill_time\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\tdrillTime\"p\n" +
 	"\fSnapshotArea\x12\x12\n" +
 	"\x04area\x18\x01 \x01(\tR\x04area\x12\x18\n" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x18\n" +
 	"\aedition\x18\x03 \x01(\tR\aedition\x12\x18\n" +
-	"\aversion\x18\x04 \x01(\tR\aversion\"\x8e\x03\n" +
+	"\aversion\x18\x04 \x01(\tR\aversion\"\xdd\x03\n" +
 	"\x0eBackupSchedule\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12)\n" +
 	"\x10interval_seconds\x18\x02 \x01(\x03R\x0fintervalSeconds\x12#\n" +
@@ -984,7 +1211,15 @@ const file_kontor_backup_v1_snapshot_proto_rawDesc = "" +
 	"\x06paused\x18\b \x01(\bR\x06paused\x12%\n" +
 	"\x0efailure_reason\x18\t \x01(\tR\rfailureReason\x12\x1a\n" +
 	"\bfailures\x18\n" +
-	" \x01(\x05R\bfailures\"\xee\x01\n" +
+	" \x01(\x05R\bfailures\x129\n" +
+	"\tretention\x18\v \x01(\v2\x1b.kontor.backup.v1.RetentionR\tretention\x12\x12\n" +
+	"\x04held\x18\f \x01(\bR\x04held\"\x83\x01\n" +
+	"\tRetention\x12\x16\n" +
+	"\x06hourly\x18\x01 \x01(\x05R\x06hourly\x12\x14\n" +
+	"\x05daily\x18\x02 \x01(\x05R\x05daily\x12\x16\n" +
+	"\x06weekly\x18\x03 \x01(\x05R\x06weekly\x12\x18\n" +
+	"\amonthly\x18\x04 \x01(\x05R\amonthly\x12\x16\n" +
+	"\x06yearly\x18\x05 \x01(\x05R\x06yearly\"\xee\x01\n" +
 	"\fRestoredCopy\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
 	"\bsnapshot\x18\x02 \x01(\tR\bsnapshot\x12?\n" +
@@ -992,14 +1227,16 @@ const file_kontor_backup_v1_snapshot_proto_rawDesc = "" +
 	"\x06target\x18\x04 \x01(\tR\x06target\x12;\n" +
 	"\vcreate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12\x18\n" +
-	"\acreator\x18\x06 \x01(\tR\acreator\"\xec\x01\n" +
+	"\acreator\x18\x06 \x01(\tR\acreator\"\x9a\x02\n" +
 	"\n" +
 	"Comparison\x12#\n" +
 	"\rrestored_copy\x18\x01 \x01(\tR\frestoredCopy\x12=\n" +
 	"\fcompare_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vcompareTime\x129\n" +
 	"\x06tables\x18\x03 \x03(\v2!.kontor.backup.v1.TableDifferenceR\x06tables\x12!\n" +
 	"\fequal_tables\x18\x04 \x01(\x05R\vequalTables\x12\x1c\n" +
-	"\ttruncated\x18\x05 \x01(\bR\ttruncated\"\xb4\x02\n" +
+	"\ttruncated\x18\x05 \x01(\bR\ttruncated\x12\x16\n" +
+	"\x06before\x18\x06 \x01(\tR\x06before\x12\x14\n" +
+	"\x05after\x18\a \x01(\tR\x05after\"\xb4\x02\n" +
 	"\x0fTableDifference\x12\x16\n" +
 	"\x06schema\x18\x01 \x01(\tR\x06schema\x12\x14\n" +
 	"\x05table\x18\x02 \x01(\tR\x05table\x12/\n" +
@@ -1018,7 +1255,11 @@ const file_kontor_backup_v1_snapshot_proto_rawDesc = "" +
 	"\x1bSNAPSHOT_ORIGIN_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19SNAPSHOT_ORIGIN_SCHEDULED\x10\x01\x12\x1d\n" +
 	"\x19SNAPSHOT_ORIGIN_ON_DEMAND\x10\x02\x12\"\n" +
-	"\x1eSNAPSHOT_ORIGIN_BEFORE_RESTORE\x10\x03*{\n" +
+	"\x1eSNAPSHOT_ORIGIN_BEFORE_RESTORE\x10\x03*i\n" +
+	"\fSnapshotForm\x12\x1d\n" +
+	"\x19SNAPSHOT_FORM_UNSPECIFIED\x10\x00\x12\x1f\n" +
+	"\x1bSNAPSHOT_FORM_IN_REPOSITORY\x10\x01\x12\x19\n" +
+	"\x15SNAPSHOT_FORM_ARCHIVE\x10\x02*{\n" +
 	"\vVerifyState\x12\x1c\n" +
 	"\x18VERIFY_STATE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19VERIFY_STATE_NOT_VERIFIED\x10\x01\x12\x15\n" +
@@ -1048,42 +1289,47 @@ func file_kontor_backup_v1_snapshot_proto_rawDescGZIP() []byte {
 	return file_kontor_backup_v1_snapshot_proto_rawDescData
 }
 
-var file_kontor_backup_v1_snapshot_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_kontor_backup_v1_snapshot_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_kontor_backup_v1_snapshot_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_kontor_backup_v1_snapshot_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_kontor_backup_v1_snapshot_proto_goTypes = []any{
 	(SnapshotOrigin)(0),           // 0: kontor.backup.v1.SnapshotOrigin
-	(VerifyState)(0),              // 1: kontor.backup.v1.VerifyState
-	(TableFate)(0),                // 2: kontor.backup.v1.TableFate
-	(RowFate)(0),                  // 3: kontor.backup.v1.RowFate
-	(*Snapshot)(nil),              // 4: kontor.backup.v1.Snapshot
-	(*SnapshotArea)(nil),          // 5: kontor.backup.v1.SnapshotArea
-	(*BackupSchedule)(nil),        // 6: kontor.backup.v1.BackupSchedule
-	(*RestoredCopy)(nil),          // 7: kontor.backup.v1.RestoredCopy
-	(*Comparison)(nil),            // 8: kontor.backup.v1.Comparison
-	(*TableDifference)(nil),       // 9: kontor.backup.v1.TableDifference
-	(*RowDifference)(nil),         // 10: kontor.backup.v1.RowDifference
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(SnapshotForm)(0),             // 1: kontor.backup.v1.SnapshotForm
+	(VerifyState)(0),              // 2: kontor.backup.v1.VerifyState
+	(TableFate)(0),                // 3: kontor.backup.v1.TableFate
+	(RowFate)(0),                  // 4: kontor.backup.v1.RowFate
+	(*Snapshot)(nil),              // 5: kontor.backup.v1.Snapshot
+	(*SnapshotArea)(nil),          // 6: kontor.backup.v1.SnapshotArea
+	(*BackupSchedule)(nil),        // 7: kontor.backup.v1.BackupSchedule
+	(*Retention)(nil),             // 8: kontor.backup.v1.Retention
+	(*RestoredCopy)(nil),          // 9: kontor.backup.v1.RestoredCopy
+	(*Comparison)(nil),            // 10: kontor.backup.v1.Comparison
+	(*TableDifference)(nil),       // 11: kontor.backup.v1.TableDifference
+	(*RowDifference)(nil),         // 12: kontor.backup.v1.RowDifference
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
 }
 var file_kontor_backup_v1_snapshot_proto_depIdxs = []int32{
-	11, // 0: kontor.backup.v1.Snapshot.create_time:type_name -> google.protobuf.Timestamp
-	5,  // 1: kontor.backup.v1.Snapshot.data_areas:type_name -> kontor.backup.v1.SnapshotArea
+	13, // 0: kontor.backup.v1.Snapshot.create_time:type_name -> google.protobuf.Timestamp
+	6,  // 1: kontor.backup.v1.Snapshot.data_areas:type_name -> kontor.backup.v1.SnapshotArea
 	0,  // 2: kontor.backup.v1.Snapshot.origin:type_name -> kontor.backup.v1.SnapshotOrigin
-	1,  // 3: kontor.backup.v1.Snapshot.verify_state:type_name -> kontor.backup.v1.VerifyState
-	11, // 4: kontor.backup.v1.Snapshot.verify_time:type_name -> google.protobuf.Timestamp
-	11, // 5: kontor.backup.v1.BackupSchedule.last_snapshot_time:type_name -> google.protobuf.Timestamp
-	11, // 6: kontor.backup.v1.BackupSchedule.next_run_time:type_name -> google.protobuf.Timestamp
-	11, // 7: kontor.backup.v1.RestoredCopy.snapshot_time:type_name -> google.protobuf.Timestamp
-	11, // 8: kontor.backup.v1.RestoredCopy.create_time:type_name -> google.protobuf.Timestamp
-	11, // 9: kontor.backup.v1.Comparison.compare_time:type_name -> google.protobuf.Timestamp
-	9,  // 10: kontor.backup.v1.Comparison.tables:type_name -> kontor.backup.v1.TableDifference
-	2,  // 11: kontor.backup.v1.TableDifference.fate:type_name -> kontor.backup.v1.TableFate
-	10, // 12: kontor.backup.v1.TableDifference.samples:type_name -> kontor.backup.v1.RowDifference
-	3,  // 13: kontor.backup.v1.RowDifference.fate:type_name -> kontor.backup.v1.RowFate
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	2,  // 3: kontor.backup.v1.Snapshot.verify_state:type_name -> kontor.backup.v1.VerifyState
+	13, // 4: kontor.backup.v1.Snapshot.verify_time:type_name -> google.protobuf.Timestamp
+	1,  // 5: kontor.backup.v1.Snapshot.form:type_name -> kontor.backup.v1.SnapshotForm
+	13, // 6: kontor.backup.v1.Snapshot.drill_time:type_name -> google.protobuf.Timestamp
+	13, // 7: kontor.backup.v1.BackupSchedule.last_snapshot_time:type_name -> google.protobuf.Timestamp
+	13, // 8: kontor.backup.v1.BackupSchedule.next_run_time:type_name -> google.protobuf.Timestamp
+	8,  // 9: kontor.backup.v1.BackupSchedule.retention:type_name -> kontor.backup.v1.Retention
+	13, // 10: kontor.backup.v1.RestoredCopy.snapshot_time:type_name -> google.protobuf.Timestamp
+	13, // 11: kontor.backup.v1.RestoredCopy.create_time:type_name -> google.protobuf.Timestamp
+	13, // 12: kontor.backup.v1.Comparison.compare_time:type_name -> google.protobuf.Timestamp
+	11, // 13: kontor.backup.v1.Comparison.tables:type_name -> kontor.backup.v1.TableDifference
+	3,  // 14: kontor.backup.v1.TableDifference.fate:type_name -> kontor.backup.v1.TableFate
+	12, // 15: kontor.backup.v1.TableDifference.samples:type_name -> kontor.backup.v1.RowDifference
+	4,  // 16: kontor.backup.v1.RowDifference.fate:type_name -> kontor.backup.v1.RowFate
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_kontor_backup_v1_snapshot_proto_init() }
@@ -1096,8 +1342,8 @@ func file_kontor_backup_v1_snapshot_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kontor_backup_v1_snapshot_proto_rawDesc), len(file_kontor_backup_v1_snapshot_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   7,
+			NumEnums:      5,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -87,7 +87,9 @@ type CreateSnapshotRequest struct {
 	// `subscribers/S/companies/C`.
 	Parent string `protobuf:"bytes,1,opt,name=parent,proto3" json:"parent,omitempty"`
 	// Makes the call repeatable: the same id with the same content gives the same answer.
-	RequestId     string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// How to store it; unspecified for IN_REPOSITORY.
+	Form          SnapshotForm `protobuf:"varint,3,opt,name=form,proto3,enum=kontor.backup.v1.SnapshotForm" json:"form,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -134,6 +136,13 @@ func (x *CreateSnapshotRequest) GetRequestId() string {
 		return x.RequestId
 	}
 	return ""
+}
+
+func (x *CreateSnapshotRequest) GetForm() SnapshotForm {
+	if x != nil {
+		return x.Form
+	}
+	return SnapshotForm_SNAPSHOT_FORM_UNSPECIFIED
 }
 
 // The snapshot that is being made.
@@ -723,6 +732,555 @@ func (x *DownloadSnapshotResponse) GetData() []byte {
 	return nil
 }
 
+// What to compare.
+type CompareSnapshotsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscribers/S/companies/C/snapshots/N`: one of the two.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The other one, of the same company and region; empty for the books as they are now. Whichever is earlier is `before`.
+	Other string `protobuf:"bytes,2,opt,name=other,proto3" json:"other,omitempty"`
+	// Makes the call repeatable: the same id with the same content gives the same answer.
+	RequestId     string `protobuf:"bytes,3,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareSnapshotsRequest) Reset() {
+	*x = CompareSnapshotsRequest{}
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareSnapshotsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareSnapshotsRequest) ProtoMessage() {}
+
+func (x *CompareSnapshotsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareSnapshotsRequest.ProtoReflect.Descriptor instead.
+func (*CompareSnapshotsRequest) Descriptor() ([]byte, []int) {
+	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *CompareSnapshotsRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CompareSnapshotsRequest) GetOther() string {
+	if x != nil {
+		return x.Other
+	}
+	return ""
+}
+
+func (x *CompareSnapshotsRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+// The comparison.
+type CompareSnapshotsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its result is the Comparison.
+	Operation     *v1.Operation `protobuf:"bytes,1,opt,name=operation,proto3" json:"operation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareSnapshotsResponse) Reset() {
+	*x = CompareSnapshotsResponse{}
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareSnapshotsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareSnapshotsResponse) ProtoMessage() {}
+
+func (x *CompareSnapshotsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareSnapshotsResponse.ProtoReflect.Descriptor instead.
+func (*CompareSnapshotsResponse) Descriptor() ([]byte, []int) {
+	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *CompareSnapshotsResponse) GetOperation() *v1.Operation {
+	if x != nil {
+		return x.Operation
+	}
+	return nil
+}
+
+// A page of a snapshot's tables.
+type ListSnapshotTablesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscribers/S/companies/C/snapshots/N`.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// How many at the most; 0 means 50, 1,000 is the limit.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// From the page before; empty for the first.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSnapshotTablesRequest) Reset() {
+	*x = ListSnapshotTablesRequest{}
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSnapshotTablesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSnapshotTablesRequest) ProtoMessage() {}
+
+func (x *ListSnapshotTablesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSnapshotTablesRequest.ProtoReflect.Descriptor instead.
+func (*ListSnapshotTablesRequest) Descriptor() ([]byte, []int) {
+	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListSnapshotTablesRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ListSnapshotTablesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListSnapshotTablesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// A page of a snapshot's tables.
+type ListSnapshotTablesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tables.
+	Tables []*SnapshotTable `protobuf:"bytes,1,rep,name=tables,proto3" json:"tables,omitempty"`
+	// For the next page; empty on the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSnapshotTablesResponse) Reset() {
+	*x = ListSnapshotTablesResponse{}
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSnapshotTablesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSnapshotTablesResponse) ProtoMessage() {}
+
+func (x *ListSnapshotTablesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSnapshotTablesResponse.ProtoReflect.Descriptor instead.
+func (*ListSnapshotTablesResponse) Descriptor() ([]byte, []int) {
+	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ListSnapshotTablesResponse) GetTables() []*SnapshotTable {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
+func (x *ListSnapshotTablesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// A table of a snapshot.
+type SnapshotTable struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its schema: a data area's id.
+	Schema string `protobuf:"bytes,1,opt,name=schema,proto3" json:"schema,omitempty"`
+	// Its name.
+	Table string `protobuf:"bytes,2,opt,name=table,proto3" json:"table,omitempty"`
+	// Its columns, the key's first: the order of a row's values.
+	Columns []string `protobuf:"bytes,3,rep,name=columns,proto3" json:"columns,omitempty"`
+	// How many of them are the key that rows are ordered by; 0 for a table without one.
+	KeyColumns int32 `protobuf:"varint,4,opt,name=key_columns,json=keyColumns,proto3" json:"key_columns,omitempty"`
+	// How many rows are in it.
+	Rows int64 `protobuf:"varint,5,opt,name=rows,proto3" json:"rows,omitempty"`
+	// Bytes of its rows, in PostgreSQL's text form.
+	SizeBytes     int64 `protobuf:"varint,6,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotTable) Reset() {
+	*x = SnapshotTable{}
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotTable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotTable) ProtoMessage() {}
+
+func (x *SnapshotTable) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotTable.ProtoReflect.Descriptor instead.
+func (*SnapshotTable) Descriptor() ([]byte, []int) {
+	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *SnapshotTable) GetSchema() string {
+	if x != nil {
+		return x.Schema
+	}
+	return ""
+}
+
+func (x *SnapshotTable) GetTable() string {
+	if x != nil {
+		return x.Table
+	}
+	return ""
+}
+
+func (x *SnapshotTable) GetColumns() []string {
+	if x != nil {
+		return x.Columns
+	}
+	return nil
+}
+
+func (x *SnapshotTable) GetKeyColumns() int32 {
+	if x != nil {
+		return x.KeyColumns
+	}
+	return 0
+}
+
+func (x *SnapshotTable) GetRows() int64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *SnapshotTable) GetSizeBytes() int64 {
+	if x != nil {
+		return x.SizeBytes
+	}
+	return 0
+}
+
+// A page of a table's rows.
+type ListSnapshotRowsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscribers/S/companies/C/snapshots/N`.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The table's schema.
+	Schema string `protobuf:"bytes,2,opt,name=schema,proto3" json:"schema,omitempty"`
+	// The table.
+	Table string `protobuf:"bytes,3,opt,name=table,proto3" json:"table,omitempty"`
+	// How many at the most; 0 means 50, 1,000 is the limit. A page is cut at 1 MiB.
+	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// From the page before; empty for the first.
+	PageToken     string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSnapshotRowsRequest) Reset() {
+	*x = ListSnapshotRowsRequest{}
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSnapshotRowsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSnapshotRowsRequest) ProtoMessage() {}
+
+func (x *ListSnapshotRowsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSnapshotRowsRequest.ProtoReflect.Descriptor instead.
+func (*ListSnapshotRowsRequest) Descriptor() ([]byte, []int) {
+	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ListSnapshotRowsRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ListSnapshotRowsRequest) GetSchema() string {
+	if x != nil {
+		return x.Schema
+	}
+	return ""
+}
+
+func (x *ListSnapshotRowsRequest) GetTable() string {
+	if x != nil {
+		return x.Table
+	}
+	return ""
+}
+
+func (x *ListSnapshotRowsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListSnapshotRowsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// A page of a table's rows.
+type ListSnapshotRowsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The rows.
+	Rows []*SnapshotRow `protobuf:"bytes,1,rep,name=rows,proto3" json:"rows,omitempty"`
+	// For the next page; empty on the last.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSnapshotRowsResponse) Reset() {
+	*x = ListSnapshotRowsResponse{}
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSnapshotRowsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSnapshotRowsResponse) ProtoMessage() {}
+
+func (x *ListSnapshotRowsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSnapshotRowsResponse.ProtoReflect.Descriptor instead.
+func (*ListSnapshotRowsResponse) Descriptor() ([]byte, []int) {
+	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ListSnapshotRowsResponse) GetRows() []*SnapshotRow {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+func (x *ListSnapshotRowsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// A row of a snapshot's table.
+type SnapshotRow struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its values in the order of the table's columns.
+	Values        []*SnapshotValue `protobuf:"bytes,1,rep,name=values,proto3" json:"values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotRow) Reset() {
+	*x = SnapshotRow{}
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotRow) ProtoMessage() {}
+
+func (x *SnapshotRow) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotRow.ProtoReflect.Descriptor instead.
+func (*SnapshotRow) Descriptor() ([]byte, []int) {
+	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *SnapshotRow) GetValues() []*SnapshotValue {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+// A value of a row.
+type SnapshotValue struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As PostgreSQL writes it as text; unset for NULL. Cut at 10,000 bytes.
+	Text          *string `protobuf:"bytes,1,opt,name=text,proto3,oneof" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotValue) Reset() {
+	*x = SnapshotValue{}
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotValue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotValue) ProtoMessage() {}
+
+func (x *SnapshotValue) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotValue.ProtoReflect.Descriptor instead.
+func (*SnapshotValue) Descriptor() ([]byte, []int) {
+	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *SnapshotValue) GetText() string {
+	if x != nil && x.Text != nil {
+		return *x.Text
+	}
+	return ""
+}
+
 // Names a company's schedule.
 type GetBackupScheduleRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -734,7 +1292,7 @@ type GetBackupScheduleRequest struct {
 
 func (x *GetBackupScheduleRequest) Reset() {
 	*x = GetBackupScheduleRequest{}
-	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[12]
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -746,7 +1304,7 @@ func (x *GetBackupScheduleRequest) String() string {
 func (*GetBackupScheduleRequest) ProtoMessage() {}
 
 func (x *GetBackupScheduleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[12]
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -759,7 +1317,7 @@ func (x *GetBackupScheduleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBackupScheduleRequest.ProtoReflect.Descriptor instead.
 func (*GetBackupScheduleRequest) Descriptor() ([]byte, []int) {
-	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{12}
+	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetBackupScheduleRequest) GetName() string {
@@ -780,7 +1338,7 @@ type GetBackupScheduleResponse struct {
 
 func (x *GetBackupScheduleResponse) Reset() {
 	*x = GetBackupScheduleResponse{}
-	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[13]
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -792,7 +1350,7 @@ func (x *GetBackupScheduleResponse) String() string {
 func (*GetBackupScheduleResponse) ProtoMessage() {}
 
 func (x *GetBackupScheduleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[13]
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -805,7 +1363,7 @@ func (x *GetBackupScheduleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBackupScheduleResponse.ProtoReflect.Descriptor instead.
 func (*GetBackupScheduleResponse) Descriptor() ([]byte, []int) {
-	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{13}
+	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetBackupScheduleResponse) GetBackupSchedule() *BackupSchedule {
@@ -830,7 +1388,7 @@ type ListRestoredCopiesRequest struct {
 
 func (x *ListRestoredCopiesRequest) Reset() {
 	*x = ListRestoredCopiesRequest{}
-	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[14]
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -842,7 +1400,7 @@ func (x *ListRestoredCopiesRequest) String() string {
 func (*ListRestoredCopiesRequest) ProtoMessage() {}
 
 func (x *ListRestoredCopiesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[14]
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -855,7 +1413,7 @@ func (x *ListRestoredCopiesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRestoredCopiesRequest.ProtoReflect.Descriptor instead.
 func (*ListRestoredCopiesRequest) Descriptor() ([]byte, []int) {
-	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{14}
+	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListRestoredCopiesRequest) GetParent() string {
@@ -892,7 +1450,7 @@ type ListRestoredCopiesResponse struct {
 
 func (x *ListRestoredCopiesResponse) Reset() {
 	*x = ListRestoredCopiesResponse{}
-	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[15]
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -904,7 +1462,7 @@ func (x *ListRestoredCopiesResponse) String() string {
 func (*ListRestoredCopiesResponse) ProtoMessage() {}
 
 func (x *ListRestoredCopiesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[15]
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -917,7 +1475,7 @@ func (x *ListRestoredCopiesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRestoredCopiesResponse.ProtoReflect.Descriptor instead.
 func (*ListRestoredCopiesResponse) Descriptor() ([]byte, []int) {
-	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{15}
+	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListRestoredCopiesResponse) GetRestoredCopies() []*RestoredCopy {
@@ -945,7 +1503,7 @@ type GetRestoredCopyRequest struct {
 
 func (x *GetRestoredCopyRequest) Reset() {
 	*x = GetRestoredCopyRequest{}
-	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[16]
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -957,7 +1515,7 @@ func (x *GetRestoredCopyRequest) String() string {
 func (*GetRestoredCopyRequest) ProtoMessage() {}
 
 func (x *GetRestoredCopyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[16]
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -970,7 +1528,7 @@ func (x *GetRestoredCopyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRestoredCopyRequest.ProtoReflect.Descriptor instead.
 func (*GetRestoredCopyRequest) Descriptor() ([]byte, []int) {
-	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{16}
+	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetRestoredCopyRequest) GetName() string {
@@ -991,7 +1549,7 @@ type GetRestoredCopyResponse struct {
 
 func (x *GetRestoredCopyResponse) Reset() {
 	*x = GetRestoredCopyResponse{}
-	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[17]
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1003,7 +1561,7 @@ func (x *GetRestoredCopyResponse) String() string {
 func (*GetRestoredCopyResponse) ProtoMessage() {}
 
 func (x *GetRestoredCopyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[17]
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1016,7 +1574,7 @@ func (x *GetRestoredCopyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRestoredCopyResponse.ProtoReflect.Descriptor instead.
 func (*GetRestoredCopyResponse) Descriptor() ([]byte, []int) {
-	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{17}
+	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetRestoredCopyResponse) GetRestoredCopy() *RestoredCopy {
@@ -1039,7 +1597,7 @@ type CompareRestoredCopyRequest struct {
 
 func (x *CompareRestoredCopyRequest) Reset() {
 	*x = CompareRestoredCopyRequest{}
-	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[18]
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1051,7 +1609,7 @@ func (x *CompareRestoredCopyRequest) String() string {
 func (*CompareRestoredCopyRequest) ProtoMessage() {}
 
 func (x *CompareRestoredCopyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[18]
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1064,7 +1622,7 @@ func (x *CompareRestoredCopyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareRestoredCopyRequest.ProtoReflect.Descriptor instead.
 func (*CompareRestoredCopyRequest) Descriptor() ([]byte, []int) {
-	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{18}
+	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CompareRestoredCopyRequest) GetName() string {
@@ -1092,7 +1650,7 @@ type CompareRestoredCopyResponse struct {
 
 func (x *CompareRestoredCopyResponse) Reset() {
 	*x = CompareRestoredCopyResponse{}
-	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[19]
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1104,7 +1662,7 @@ func (x *CompareRestoredCopyResponse) String() string {
 func (*CompareRestoredCopyResponse) ProtoMessage() {}
 
 func (x *CompareRestoredCopyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[19]
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1117,7 +1675,7 @@ func (x *CompareRestoredCopyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompareRestoredCopyResponse.ProtoReflect.Descriptor instead.
 func (*CompareRestoredCopyResponse) Descriptor() ([]byte, []int) {
-	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{19}
+	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CompareRestoredCopyResponse) GetOperation() *v1.Operation {
@@ -1138,7 +1696,7 @@ type DeleteRestoredCopyRequest struct {
 
 func (x *DeleteRestoredCopyRequest) Reset() {
 	*x = DeleteRestoredCopyRequest{}
-	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[20]
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1150,7 +1708,7 @@ func (x *DeleteRestoredCopyRequest) String() string {
 func (*DeleteRestoredCopyRequest) ProtoMessage() {}
 
 func (x *DeleteRestoredCopyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[20]
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1163,7 +1721,7 @@ func (x *DeleteRestoredCopyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRestoredCopyRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRestoredCopyRequest) Descriptor() ([]byte, []int) {
-	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{20}
+	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *DeleteRestoredCopyRequest) GetName() string {
@@ -1182,7 +1740,7 @@ type DeleteRestoredCopyResponse struct {
 
 func (x *DeleteRestoredCopyResponse) Reset() {
 	*x = DeleteRestoredCopyResponse{}
-	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[21]
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1194,7 +1752,7 @@ func (x *DeleteRestoredCopyResponse) String() string {
 func (*DeleteRestoredCopyResponse) ProtoMessage() {}
 
 func (x *DeleteRestoredCopyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[21]
+	mi := &file_kontor_backup_v1_snapshot_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1207,19 +1765,20 @@ func (x *DeleteRestoredCopyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRestoredCopyResponse.ProtoReflect.Descriptor instead.
 func (*DeleteRestoredCopyResponse) Descriptor() ([]byte, []int) {
-	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{21}
+	return file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP(), []int{30}
 }
 
 var File_kontor_backup_v1_snapshot_service_proto protoreflect.FileDescriptor
 
 const file_kontor_backup_v1_snapshot_service_proto_rawDesc = "" +
 	"\n" +
-	"'kontor/backup/v1/snapshot_service.proto\x12\x10kontor.backup.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19kontor/auth/v1/rule.proto\x1a\x1fkontor/backup/v1/snapshot.proto\x1a\x1bkontor/common/v1/file.proto\x1a kontor/common/v1/operation.proto\"d\n" +
+	"'kontor/backup/v1/snapshot_service.proto\x12\x10kontor.backup.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19kontor/auth/v1/rule.proto\x1a\x1fkontor/backup/v1/snapshot.proto\x1a\x1bkontor/common/v1/file.proto\x1a kontor/common/v1/operation.proto\"\xa2\x01\n" +
 	"\x15CreateSnapshotRequest\x12\"\n" +
 	"\x06parent\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06parent\x12'\n" +
 	"\n" +
-	"request_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\trequestId\"S\n" +
+	"request_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12<\n" +
+	"\x04form\x18\x03 \x01(\x0e2\x1e.kontor.backup.v1.SnapshotFormB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04form\"S\n" +
 	"\x16CreateSnapshotResponse\x129\n" +
 	"\toperation\x18\x01 \x01(\v2\x1b.kontor.common.v1.OperationR\toperation\"\x8c\x01\n" +
 	"\x14ListSnapshotsRequest\x12\"\n" +
@@ -1260,7 +1819,51 @@ const file_kontor_backup_v1_snapshot_service_proto_rawDesc = "" +
 	"\x06length\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x06length\"^\n" +
 	"\x18DownloadSnapshotResponse\x12.\n" +
 	"\x04info\x18\x01 \x01(\v2\x1a.kontor.common.v1.FileInfoR\x04info\x12\x12\n" +
-	"\x04data\x18\x02 \x01(\fR\x04data\":\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\"\x82\x01\n" +
+	"\x17CompareSnapshotsRequest\x12\x1e\n" +
+	"\x04name\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\x12\x1e\n" +
+	"\x05other\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x05other\x12'\n" +
+	"\n" +
+	"request_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\trequestId\"U\n" +
+	"\x18CompareSnapshotsResponse\x129\n" +
+	"\toperation\x18\x01 \x01(\v2\x1b.kontor.common.v1.OperationR\toperation\"\x8d\x01\n" +
+	"\x19ListSnapshotTablesRequest\x12\x1e\n" +
+	"\x04name\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\x12'\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\tpageToken\"}\n" +
+	"\x1aListSnapshotTablesResponse\x127\n" +
+	"\x06tables\x18\x01 \x03(\v2\x1f.kontor.backup.v1.SnapshotTableR\x06tables\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xab\x01\n" +
+	"\rSnapshotTable\x12\x16\n" +
+	"\x06schema\x18\x01 \x01(\tR\x06schema\x12\x14\n" +
+	"\x05table\x18\x02 \x01(\tR\x05table\x12\x18\n" +
+	"\acolumns\x18\x03 \x03(\tR\acolumns\x12\x1f\n" +
+	"\vkey_columns\x18\x04 \x01(\x05R\n" +
+	"keyColumns\x12\x12\n" +
+	"\x04rows\x18\x05 \x01(\x03R\x04rows\x12\x1d\n" +
+	"\n" +
+	"size_bytes\x18\x06 \x01(\x03R\tsizeBytes\"\xcf\x01\n" +
+	"\x17ListSnapshotRowsRequest\x12\x1e\n" +
+	"\x04name\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\x12!\n" +
+	"\x06schema\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x06schema\x12\x1f\n" +
+	"\x05table\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18?R\x05table\x12'\n" +
+	"\tpage_size\x18\x04 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\tpageToken\"u\n" +
+	"\x18ListSnapshotRowsResponse\x121\n" +
+	"\x04rows\x18\x01 \x03(\v2\x1d.kontor.backup.v1.SnapshotRowR\x04rows\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"F\n" +
+	"\vSnapshotRow\x127\n" +
+	"\x06values\x18\x01 \x03(\v2\x1f.kontor.backup.v1.SnapshotValueR\x06values\"1\n" +
+	"\rSnapshotValue\x12\x17\n" +
+	"\x04text\x18\x01 \x01(\tH\x00R\x04text\x88\x01\x01B\a\n" +
+	"\x05_text\":\n" +
 	"\x18GetBackupScheduleRequest\x12\x1e\n" +
 	"\x04name\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\"f\n" +
@@ -1295,7 +1898,7 @@ const file_kontor_backup_v1_snapshot_service_proto_rawDesc = "" +
 	"\vRestoreMode\x12\x1c\n" +
 	"\x18RESTORE_MODE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13RESTORE_MODE_BESIDE\x10\x01\x12\x19\n" +
-	"\x15RESTORE_MODE_IN_PLACE\x10\x022\x86\x10\n" +
+	"\x15RESTORE_MODE_IN_PLACE\x10\x022\xbf\x14\n" +
 	"\x0fSnapshotService\x12\xb0\x01\n" +
 	"\x0eCreateSnapshot\x12'.kontor.backup.v1.CreateSnapshotRequest\x1a(.kontor.backup.v1.CreateSnapshotResponse\"K\xca\xf3\x18\f*\n" +
 	"\b\x13\x12\x06parent\x82\xd3\xe4\x93\x025:\x01*\"0/v1/{parent=subscribers/*/companies/*}/snapshots\x12\xaa\x01\n" +
@@ -1308,7 +1911,13 @@ const file_kontor_backup_v1_snapshot_service_proto_rawDesc = "" +
 	"\x0fRestoreSnapshot\x12(.kontor.backup.v1.RestoreSnapshotRequest\x1a).kontor.backup.v1.RestoreSnapshotResponse\"Q\xca\xf3\x18\n" +
 	"*\b\b\x13\x12\x04name\x82\xd3\xe4\x93\x02=:\x01*\"8/v1/{name=subscribers/*/companies/*/snapshots/*}:restore\x12\xbc\x01\n" +
 	"\x10DownloadSnapshot\x12).kontor.backup.v1.DownloadSnapshotRequest\x1a*.kontor.backup.v1.DownloadSnapshotResponse\"O\xca\xf3\x18\n" +
-	"*\b\b\x14\x12\x04name\x82\xd3\xe4\x93\x02;\x129/v1/{name=subscribers/*/companies/*/snapshots/*}:download0\x01\x12\xb7\x01\n" +
+	"*\b\b\x14\x12\x04name\x82\xd3\xe4\x93\x02;\x129/v1/{name=subscribers/*/companies/*/snapshots/*}:download0\x01\x12\xbc\x01\n" +
+	"\x10CompareSnapshots\x12).kontor.backup.v1.CompareSnapshotsRequest\x1a*.kontor.backup.v1.CompareSnapshotsResponse\"Q\xca\xf3\x18\n" +
+	"*\b\b\x13\x12\x04name\x82\xd3\xe4\x93\x02=:\x01*\"8/v1/{name=subscribers/*/companies/*/snapshots/*}:compare\x12\xbe\x01\n" +
+	"\x12ListSnapshotTables\x12+.kontor.backup.v1.ListSnapshotTablesRequest\x1a,.kontor.backup.v1.ListSnapshotTablesResponse\"M\xca\xf3\x18\n" +
+	"*\b\b\x12\x12\x04name\x82\xd3\xe4\x93\x029\x127/v1/{name=subscribers/*/companies/*/snapshots/*}/tables\x12\xb6\x01\n" +
+	"\x10ListSnapshotRows\x12).kontor.backup.v1.ListSnapshotRowsRequest\x1a*.kontor.backup.v1.ListSnapshotRowsResponse\"K\xca\xf3\x18\n" +
+	"*\b\b\x14\x12\x04name\x82\xd3\xe4\x93\x027\x125/v1/{name=subscribers/*/companies/*/snapshots/*}/rows\x12\xb7\x01\n" +
 	"\x11GetBackupSchedule\x12*.kontor.backup.v1.GetBackupScheduleRequest\x1a+.kontor.backup.v1.GetBackupScheduleResponse\"I\xca\xf3\x18\n" +
 	"*\b\b\x12\x12\x04name\x82\xd3\xe4\x93\x025\x123/v1/{name=subscribers/*/companies/*/backupSchedule}\x12\xbe\x01\n" +
 	"\x12ListRestoredCopies\x12+.kontor.backup.v1.ListRestoredCopiesRequest\x1a,.kontor.backup.v1.ListRestoredCopiesResponse\"M\xca\xf3\x18\f*\n" +
@@ -1334,7 +1943,7 @@ func file_kontor_backup_v1_snapshot_service_proto_rawDescGZIP() []byte {
 }
 
 var file_kontor_backup_v1_snapshot_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_kontor_backup_v1_snapshot_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_kontor_backup_v1_snapshot_service_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_kontor_backup_v1_snapshot_service_proto_goTypes = []any{
 	(RestoreMode)(0),                    // 0: kontor.backup.v1.RestoreMode
 	(*CreateSnapshotRequest)(nil),       // 1: kontor.backup.v1.CreateSnapshotRequest
@@ -1349,61 +1958,82 @@ var file_kontor_backup_v1_snapshot_service_proto_goTypes = []any{
 	(*RestoreSnapshotResponse)(nil),     // 10: kontor.backup.v1.RestoreSnapshotResponse
 	(*DownloadSnapshotRequest)(nil),     // 11: kontor.backup.v1.DownloadSnapshotRequest
 	(*DownloadSnapshotResponse)(nil),    // 12: kontor.backup.v1.DownloadSnapshotResponse
-	(*GetBackupScheduleRequest)(nil),    // 13: kontor.backup.v1.GetBackupScheduleRequest
-	(*GetBackupScheduleResponse)(nil),   // 14: kontor.backup.v1.GetBackupScheduleResponse
-	(*ListRestoredCopiesRequest)(nil),   // 15: kontor.backup.v1.ListRestoredCopiesRequest
-	(*ListRestoredCopiesResponse)(nil),  // 16: kontor.backup.v1.ListRestoredCopiesResponse
-	(*GetRestoredCopyRequest)(nil),      // 17: kontor.backup.v1.GetRestoredCopyRequest
-	(*GetRestoredCopyResponse)(nil),     // 18: kontor.backup.v1.GetRestoredCopyResponse
-	(*CompareRestoredCopyRequest)(nil),  // 19: kontor.backup.v1.CompareRestoredCopyRequest
-	(*CompareRestoredCopyResponse)(nil), // 20: kontor.backup.v1.CompareRestoredCopyResponse
-	(*DeleteRestoredCopyRequest)(nil),   // 21: kontor.backup.v1.DeleteRestoredCopyRequest
-	(*DeleteRestoredCopyResponse)(nil),  // 22: kontor.backup.v1.DeleteRestoredCopyResponse
-	(*v1.Operation)(nil),                // 23: kontor.common.v1.Operation
-	(*Snapshot)(nil),                    // 24: kontor.backup.v1.Snapshot
-	(*v1.FileInfo)(nil),                 // 25: kontor.common.v1.FileInfo
-	(*BackupSchedule)(nil),              // 26: kontor.backup.v1.BackupSchedule
-	(*RestoredCopy)(nil),                // 27: kontor.backup.v1.RestoredCopy
+	(*CompareSnapshotsRequest)(nil),     // 13: kontor.backup.v1.CompareSnapshotsRequest
+	(*CompareSnapshotsResponse)(nil),    // 14: kontor.backup.v1.CompareSnapshotsResponse
+	(*ListSnapshotTablesRequest)(nil),   // 15: kontor.backup.v1.ListSnapshotTablesRequest
+	(*ListSnapshotTablesResponse)(nil),  // 16: kontor.backup.v1.ListSnapshotTablesResponse
+	(*SnapshotTable)(nil),               // 17: kontor.backup.v1.SnapshotTable
+	(*ListSnapshotRowsRequest)(nil),     // 18: kontor.backup.v1.ListSnapshotRowsRequest
+	(*ListSnapshotRowsResponse)(nil),    // 19: kontor.backup.v1.ListSnapshotRowsResponse
+	(*SnapshotRow)(nil),                 // 20: kontor.backup.v1.SnapshotRow
+	(*SnapshotValue)(nil),               // 21: kontor.backup.v1.SnapshotValue
+	(*GetBackupScheduleRequest)(nil),    // 22: kontor.backup.v1.GetBackupScheduleRequest
+	(*GetBackupScheduleResponse)(nil),   // 23: kontor.backup.v1.GetBackupScheduleResponse
+	(*ListRestoredCopiesRequest)(nil),   // 24: kontor.backup.v1.ListRestoredCopiesRequest
+	(*ListRestoredCopiesResponse)(nil),  // 25: kontor.backup.v1.ListRestoredCopiesResponse
+	(*GetRestoredCopyRequest)(nil),      // 26: kontor.backup.v1.GetRestoredCopyRequest
+	(*GetRestoredCopyResponse)(nil),     // 27: kontor.backup.v1.GetRestoredCopyResponse
+	(*CompareRestoredCopyRequest)(nil),  // 28: kontor.backup.v1.CompareRestoredCopyRequest
+	(*CompareRestoredCopyResponse)(nil), // 29: kontor.backup.v1.CompareRestoredCopyResponse
+	(*DeleteRestoredCopyRequest)(nil),   // 30: kontor.backup.v1.DeleteRestoredCopyRequest
+	(*DeleteRestoredCopyResponse)(nil),  // 31: kontor.backup.v1.DeleteRestoredCopyResponse
+	(SnapshotForm)(0),                   // 32: kontor.backup.v1.SnapshotForm
+	(*v1.Operation)(nil),                // 33: kontor.common.v1.Operation
+	(*Snapshot)(nil),                    // 34: kontor.backup.v1.Snapshot
+	(*v1.FileInfo)(nil),                 // 35: kontor.common.v1.FileInfo
+	(*BackupSchedule)(nil),              // 36: kontor.backup.v1.BackupSchedule
+	(*RestoredCopy)(nil),                // 37: kontor.backup.v1.RestoredCopy
 }
 var file_kontor_backup_v1_snapshot_service_proto_depIdxs = []int32{
-	23, // 0: kontor.backup.v1.CreateSnapshotResponse.operation:type_name -> kontor.common.v1.Operation
-	24, // 1: kontor.backup.v1.ListSnapshotsResponse.snapshots:type_name -> kontor.backup.v1.Snapshot
-	24, // 2: kontor.backup.v1.GetSnapshotResponse.snapshot:type_name -> kontor.backup.v1.Snapshot
-	23, // 3: kontor.backup.v1.VerifySnapshotResponse.operation:type_name -> kontor.common.v1.Operation
-	0,  // 4: kontor.backup.v1.RestoreSnapshotRequest.mode:type_name -> kontor.backup.v1.RestoreMode
-	23, // 5: kontor.backup.v1.RestoreSnapshotResponse.operation:type_name -> kontor.common.v1.Operation
-	25, // 6: kontor.backup.v1.DownloadSnapshotResponse.info:type_name -> kontor.common.v1.FileInfo
-	26, // 7: kontor.backup.v1.GetBackupScheduleResponse.backup_schedule:type_name -> kontor.backup.v1.BackupSchedule
-	27, // 8: kontor.backup.v1.ListRestoredCopiesResponse.restored_copies:type_name -> kontor.backup.v1.RestoredCopy
-	27, // 9: kontor.backup.v1.GetRestoredCopyResponse.restored_copy:type_name -> kontor.backup.v1.RestoredCopy
-	23, // 10: kontor.backup.v1.CompareRestoredCopyResponse.operation:type_name -> kontor.common.v1.Operation
-	1,  // 11: kontor.backup.v1.SnapshotService.CreateSnapshot:input_type -> kontor.backup.v1.CreateSnapshotRequest
-	3,  // 12: kontor.backup.v1.SnapshotService.ListSnapshots:input_type -> kontor.backup.v1.ListSnapshotsRequest
-	5,  // 13: kontor.backup.v1.SnapshotService.GetSnapshot:input_type -> kontor.backup.v1.GetSnapshotRequest
-	7,  // 14: kontor.backup.v1.SnapshotService.VerifySnapshot:input_type -> kontor.backup.v1.VerifySnapshotRequest
-	9,  // 15: kontor.backup.v1.SnapshotService.RestoreSnapshot:input_type -> kontor.backup.v1.RestoreSnapshotRequest
-	11, // 16: kontor.backup.v1.SnapshotService.DownloadSnapshot:input_type -> kontor.backup.v1.DownloadSnapshotRequest
-	13, // 17: kontor.backup.v1.SnapshotService.GetBackupSchedule:input_type -> kontor.backup.v1.GetBackupScheduleRequest
-	15, // 18: kontor.backup.v1.SnapshotService.ListRestoredCopies:input_type -> kontor.backup.v1.ListRestoredCopiesRequest
-	17, // 19: kontor.backup.v1.SnapshotService.GetRestoredCopy:input_type -> kontor.backup.v1.GetRestoredCopyRequest
-	19, // 20: kontor.backup.v1.SnapshotService.CompareRestoredCopy:input_type -> kontor.backup.v1.CompareRestoredCopyRequest
-	21, // 21: kontor.backup.v1.SnapshotService.DeleteRestoredCopy:input_type -> kontor.backup.v1.DeleteRestoredCopyRequest
-	2,  // 22: kontor.backup.v1.SnapshotService.CreateSnapshot:output_type -> kontor.backup.v1.CreateSnapshotResponse
-	4,  // 23: kontor.backup.v1.SnapshotService.ListSnapshots:output_type -> kontor.backup.v1.ListSnapshotsResponse
-	6,  // 24: kontor.backup.v1.SnapshotService.GetSnapshot:output_type -> kontor.backup.v1.GetSnapshotResponse
-	8,  // 25: kontor.backup.v1.SnapshotService.VerifySnapshot:output_type -> kontor.backup.v1.VerifySnapshotResponse
-	10, // 26: kontor.backup.v1.SnapshotService.RestoreSnapshot:output_type -> kontor.backup.v1.RestoreSnapshotResponse
-	12, // 27: kontor.backup.v1.SnapshotService.DownloadSnapshot:output_type -> kontor.backup.v1.DownloadSnapshotResponse
-	14, // 28: kontor.backup.v1.SnapshotService.GetBackupSchedule:output_type -> kontor.backup.v1.GetBackupScheduleResponse
-	16, // 29: kontor.backup.v1.SnapshotService.ListRestoredCopies:output_type -> kontor.backup.v1.ListRestoredCopiesResponse
-	18, // 30: kontor.backup.v1.SnapshotService.GetRestoredCopy:output_type -> kontor.backup.v1.GetRestoredCopyResponse
-	20, // 31: kontor.backup.v1.SnapshotService.CompareRestoredCopy:output_type -> kontor.backup.v1.CompareRestoredCopyResponse
-	22, // 32: kontor.backup.v1.SnapshotService.DeleteRestoredCopy:output_type -> kontor.backup.v1.DeleteRestoredCopyResponse
-	22, // [22:33] is the sub-list for method output_type
-	11, // [11:22] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	32, // 0: kontor.backup.v1.CreateSnapshotRequest.form:type_name -> kontor.backup.v1.SnapshotForm
+	33, // 1: kontor.backup.v1.CreateSnapshotResponse.operation:type_name -> kontor.common.v1.Operation
+	34, // 2: kontor.backup.v1.ListSnapshotsResponse.snapshots:type_name -> kontor.backup.v1.Snapshot
+	34, // 3: kontor.backup.v1.GetSnapshotResponse.snapshot:type_name -> kontor.backup.v1.Snapshot
+	33, // 4: kontor.backup.v1.VerifySnapshotResponse.operation:type_name -> kontor.common.v1.Operation
+	0,  // 5: kontor.backup.v1.RestoreSnapshotRequest.mode:type_name -> kontor.backup.v1.RestoreMode
+	33, // 6: kontor.backup.v1.RestoreSnapshotResponse.operation:type_name -> kontor.common.v1.Operation
+	35, // 7: kontor.backup.v1.DownloadSnapshotResponse.info:type_name -> kontor.common.v1.FileInfo
+	33, // 8: kontor.backup.v1.CompareSnapshotsResponse.operation:type_name -> kontor.common.v1.Operation
+	17, // 9: kontor.backup.v1.ListSnapshotTablesResponse.tables:type_name -> kontor.backup.v1.SnapshotTable
+	20, // 10: kontor.backup.v1.ListSnapshotRowsResponse.rows:type_name -> kontor.backup.v1.SnapshotRow
+	21, // 11: kontor.backup.v1.SnapshotRow.values:type_name -> kontor.backup.v1.SnapshotValue
+	36, // 12: kontor.backup.v1.GetBackupScheduleResponse.backup_schedule:type_name -> kontor.backup.v1.BackupSchedule
+	37, // 13: kontor.backup.v1.ListRestoredCopiesResponse.restored_copies:type_name -> kontor.backup.v1.RestoredCopy
+	37, // 14: kontor.backup.v1.GetRestoredCopyResponse.restored_copy:type_name -> kontor.backup.v1.RestoredCopy
+	33, // 15: kontor.backup.v1.CompareRestoredCopyResponse.operation:type_name -> kontor.common.v1.Operation
+	1,  // 16: kontor.backup.v1.SnapshotService.CreateSnapshot:input_type -> kontor.backup.v1.CreateSnapshotRequest
+	3,  // 17: kontor.backup.v1.SnapshotService.ListSnapshots:input_type -> kontor.backup.v1.ListSnapshotsRequest
+	5,  // 18: kontor.backup.v1.SnapshotService.GetSnapshot:input_type -> kontor.backup.v1.GetSnapshotRequest
+	7,  // 19: kontor.backup.v1.SnapshotService.VerifySnapshot:input_type -> kontor.backup.v1.VerifySnapshotRequest
+	9,  // 20: kontor.backup.v1.SnapshotService.RestoreSnapshot:input_type -> kontor.backup.v1.RestoreSnapshotRequest
+	11, // 21: kontor.backup.v1.SnapshotService.DownloadSnapshot:input_type -> kontor.backup.v1.DownloadSnapshotRequest
+	13, // 22: kontor.backup.v1.SnapshotService.CompareSnapshots:input_type -> kontor.backup.v1.CompareSnapshotsRequest
+	15, // 23: kontor.backup.v1.SnapshotService.ListSnapshotTables:input_type -> kontor.backup.v1.ListSnapshotTablesRequest
+	18, // 24: kontor.backup.v1.SnapshotService.ListSnapshotRows:input_type -> kontor.backup.v1.ListSnapshotRowsRequest
+	22, // 25: kontor.backup.v1.SnapshotService.GetBackupSchedule:input_type -> kontor.backup.v1.GetBackupScheduleRequest
+	24, // 26: kontor.backup.v1.SnapshotService.ListRestoredCopies:input_type -> kontor.backup.v1.ListRestoredCopiesRequest
+	26, // 27: kontor.backup.v1.SnapshotService.GetRestoredCopy:input_type -> kontor.backup.v1.GetRestoredCopyRequest
+	28, // 28: kontor.backup.v1.SnapshotService.CompareRestoredCopy:input_type -> kontor.backup.v1.CompareRestoredCopyRequest
+	30, // 29: kontor.backup.v1.SnapshotService.DeleteRestoredCopy:input_type -> kontor.backup.v1.DeleteRestoredCopyRequest
+	2,  // 30: kontor.backup.v1.SnapshotService.CreateSnapshot:output_type -> kontor.backup.v1.CreateSnapshotResponse
+	4,  // 31: kontor.backup.v1.SnapshotService.ListSnapshots:output_type -> kontor.backup.v1.ListSnapshotsResponse
+	6,  // 32: kontor.backup.v1.SnapshotService.GetSnapshot:output_type -> kontor.backup.v1.GetSnapshotResponse
+	8,  // 33: kontor.backup.v1.SnapshotService.VerifySnapshot:output_type -> kontor.backup.v1.VerifySnapshotResponse
+	10, // 34: kontor.backup.v1.SnapshotService.RestoreSnapshot:output_type -> kontor.backup.v1.RestoreSnapshotResponse
+	12, // 35: kontor.backup.v1.SnapshotService.DownloadSnapshot:output_type -> kontor.backup.v1.DownloadSnapshotResponse
+	14, // 36: kontor.backup.v1.SnapshotService.CompareSnapshots:output_type -> kontor.backup.v1.CompareSnapshotsResponse
+	16, // 37: kontor.backup.v1.SnapshotService.ListSnapshotTables:output_type -> kontor.backup.v1.ListSnapshotTablesResponse
+	19, // 38: kontor.backup.v1.SnapshotService.ListSnapshotRows:output_type -> kontor.backup.v1.ListSnapshotRowsResponse
+	23, // 39: kontor.backup.v1.SnapshotService.GetBackupSchedule:output_type -> kontor.backup.v1.GetBackupScheduleResponse
+	25, // 40: kontor.backup.v1.SnapshotService.ListRestoredCopies:output_type -> kontor.backup.v1.ListRestoredCopiesResponse
+	27, // 41: kontor.backup.v1.SnapshotService.GetRestoredCopy:output_type -> kontor.backup.v1.GetRestoredCopyResponse
+	29, // 42: kontor.backup.v1.SnapshotService.CompareRestoredCopy:output_type -> kontor.backup.v1.CompareRestoredCopyResponse
+	31, // 43: kontor.backup.v1.SnapshotService.DeleteRestoredCopy:output_type -> kontor.backup.v1.DeleteRestoredCopyResponse
+	30, // [30:44] is the sub-list for method output_type
+	16, // [16:30] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_kontor_backup_v1_snapshot_service_proto_init() }
@@ -1412,13 +2042,14 @@ func file_kontor_backup_v1_snapshot_service_proto_init() {
 		return
 	}
 	file_kontor_backup_v1_snapshot_proto_init()
+	file_kontor_backup_v1_snapshot_service_proto_msgTypes[20].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kontor_backup_v1_snapshot_service_proto_rawDesc), len(file_kontor_backup_v1_snapshot_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   22,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -27,6 +27,9 @@ const (
 	SnapshotService_VerifySnapshot_FullMethodName      = "/kontor.backup.v1.SnapshotService/VerifySnapshot"
 	SnapshotService_RestoreSnapshot_FullMethodName     = "/kontor.backup.v1.SnapshotService/RestoreSnapshot"
 	SnapshotService_DownloadSnapshot_FullMethodName    = "/kontor.backup.v1.SnapshotService/DownloadSnapshot"
+	SnapshotService_CompareSnapshots_FullMethodName    = "/kontor.backup.v1.SnapshotService/CompareSnapshots"
+	SnapshotService_ListSnapshotTables_FullMethodName  = "/kontor.backup.v1.SnapshotService/ListSnapshotTables"
+	SnapshotService_ListSnapshotRows_FullMethodName    = "/kontor.backup.v1.SnapshotService/ListSnapshotRows"
 	SnapshotService_GetBackupSchedule_FullMethodName   = "/kontor.backup.v1.SnapshotService/GetBackupSchedule"
 	SnapshotService_ListRestoredCopies_FullMethodName  = "/kontor.backup.v1.SnapshotService/ListRestoredCopies"
 	SnapshotService_GetRestoredCopy_FullMethodName     = "/kontor.backup.v1.SnapshotService/GetRestoredCopy"
@@ -51,9 +54,8 @@ type SnapshotServiceClient interface {
 	ListSnapshots(ctx context.Context, in *ListSnapshotsRequest, opts ...grpc.CallOption) (*ListSnapshotsResponse, error)
 	// One snapshot. NOT_FOUND when there is none.
 	GetSnapshot(ctx context.Context, in *GetSnapshotRequest, opts ...grpc.CallOption) (*GetSnapshotResponse, error)
-	// Reads a snapshot back: every piece is decrypted and checked, size and
-	// SHA-256 are compared and its table of contents is read. The result stands on the
-	// snapshot, which is also the operation's; a damaged one is no failure of the operation.
+	// Reads a snapshot back: every piece is decrypted and checked against what
+	// was recorded. The result stands on the snapshot, which is also the operation's; a damaged one is no failure of the operation.
 	VerifySnapshot(ctx context.Context, in *VerifySnapshotRequest, opts ...grpc.CallOption) (*VerifySnapshotResponse, error)
 	// Restores a snapshot, beside the live books or in their place. The
 	// operation's result is a RestoredCopy (BESIDE) or the Snapshot that was made of
@@ -62,10 +64,21 @@ type SnapshotServiceClient interface {
 	// SNAPSHOT_DAMAGED when it can't be read. Failed or cancelled, it leaves
 	// the live books as they were.
 	RestoreSnapshot(ctx context.Context, in *RestoreSnapshotRequest, opts ...grpc.CallOption) (*RestoreSnapshotResponse, error)
-	// Exports a snapshot: the archive as pg_dump wrote it (custom format), which
-	// any pg_restore of the same major version or later reads without Kontor. Each
-	// call is announced by an event. RIGHT_MISSING when the data is no longer kept.
+	// Hands out an ARCHIVE as pg_dump wrote it (custom format), which any
+	// pg_restore of the same major version or later reads without Kontor. Each
+	// call is announced by an event. EXPORT_NEEDED for a snapshot IN_REPOSITORY:
+	// ExportService makes a file of it. RIGHT_MISSING when the data is no longer kept.
 	DownloadSnapshot(ctx context.Context, in *DownloadSnapshotRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DownloadSnapshotResponse], error)
+	// Compares two snapshots IN_REPOSITORY of a company, or one with the books as
+	// they are now, of which a snapshot is made. Nothing is restored: what both
+	// have in common is not read. The operation's result is the Comparison.
+	CompareSnapshots(ctx context.Context, in *CompareSnapshotsRequest, opts ...grpc.CallOption) (*CompareSnapshotsResponse, error)
+	// The tables in a snapshot IN_REPOSITORY, by schema and name, paged.
+	ListSnapshotTables(ctx context.Context, in *ListSnapshotTablesRequest, opts ...grpc.CallOption) (*ListSnapshotTablesResponse, error)
+	// Rows of one table of a snapshot IN_REPOSITORY, in the order of its key,
+	// paged, without restoring anything. Each first page is announced by an event, as an export.
+	// NOT_FOUND when there is no such table.
+	ListSnapshotRows(ctx context.Context, in *ListSnapshotRowsRequest, opts ...grpc.CallOption) (*ListSnapshotRowsResponse, error)
 	// How a company's snapshots are doing.
 	GetBackupSchedule(ctx context.Context, in *GetBackupScheduleRequest, opts ...grpc.CallOption) (*GetBackupScheduleResponse, error)
 	// The copies that stand beside a company's live books, newest first, paged.
@@ -156,6 +169,36 @@ func (c *snapshotServiceClient) DownloadSnapshot(ctx context.Context, in *Downlo
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type SnapshotService_DownloadSnapshotClient = grpc.ServerStreamingClient[DownloadSnapshotResponse]
 
+func (c *snapshotServiceClient) CompareSnapshots(ctx context.Context, in *CompareSnapshotsRequest, opts ...grpc.CallOption) (*CompareSnapshotsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CompareSnapshotsResponse)
+	err := c.cc.Invoke(ctx, SnapshotService_CompareSnapshots_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *snapshotServiceClient) ListSnapshotTables(ctx context.Context, in *ListSnapshotTablesRequest, opts ...grpc.CallOption) (*ListSnapshotTablesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListSnapshotTablesResponse)
+	err := c.cc.Invoke(ctx, SnapshotService_ListSnapshotTables_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *snapshotServiceClient) ListSnapshotRows(ctx context.Context, in *ListSnapshotRowsRequest, opts ...grpc.CallOption) (*ListSnapshotRowsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListSnapshotRowsResponse)
+	err := c.cc.Invoke(ctx, SnapshotService_ListSnapshotRows_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *snapshotServiceClient) GetBackupSchedule(ctx context.Context, in *GetBackupScheduleRequest, opts ...grpc.CallOption) (*GetBackupScheduleResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetBackupScheduleResponse)
@@ -223,9 +266,8 @@ type SnapshotServiceServer interface {
 	ListSnapshots(context.Context, *ListSnapshotsRequest) (*ListSnapshotsResponse, error)
 	// One snapshot. NOT_FOUND when there is none.
 	GetSnapshot(context.Context, *GetSnapshotRequest) (*GetSnapshotResponse, error)
-	// Reads a snapshot back: every piece is decrypted and checked, size and
-	// SHA-256 are compared and its table of contents is read. The result stands on the
-	// snapshot, which is also the operation's; a damaged one is no failure of the operation.
+	// Reads a snapshot back: every piece is decrypted and checked against what
+	// was recorded. The result stands on the snapshot, which is also the operation's; a damaged one is no failure of the operation.
 	VerifySnapshot(context.Context, *VerifySnapshotRequest) (*VerifySnapshotResponse, error)
 	// Restores a snapshot, beside the live books or in their place. The
 	// operation's result is a RestoredCopy (BESIDE) or the Snapshot that was made of
@@ -234,10 +276,21 @@ type SnapshotServiceServer interface {
 	// SNAPSHOT_DAMAGED when it can't be read. Failed or cancelled, it leaves
 	// the live books as they were.
 	RestoreSnapshot(context.Context, *RestoreSnapshotRequest) (*RestoreSnapshotResponse, error)
-	// Exports a snapshot: the archive as pg_dump wrote it (custom format), which
-	// any pg_restore of the same major version or later reads without Kontor. Each
-	// call is announced by an event. RIGHT_MISSING when the data is no longer kept.
+	// Hands out an ARCHIVE as pg_dump wrote it (custom format), which any
+	// pg_restore of the same major version or later reads without Kontor. Each
+	// call is announced by an event. EXPORT_NEEDED for a snapshot IN_REPOSITORY:
+	// ExportService makes a file of it. RIGHT_MISSING when the data is no longer kept.
 	DownloadSnapshot(*DownloadSnapshotRequest, grpc.ServerStreamingServer[DownloadSnapshotResponse]) error
+	// Compares two snapshots IN_REPOSITORY of a company, or one with the books as
+	// they are now, of which a snapshot is made. Nothing is restored: what both
+	// have in common is not read. The operation's result is the Comparison.
+	CompareSnapshots(context.Context, *CompareSnapshotsRequest) (*CompareSnapshotsResponse, error)
+	// The tables in a snapshot IN_REPOSITORY, by schema and name, paged.
+	ListSnapshotTables(context.Context, *ListSnapshotTablesRequest) (*ListSnapshotTablesResponse, error)
+	// Rows of one table of a snapshot IN_REPOSITORY, in the order of its key,
+	// paged, without restoring anything. Each first page is announced by an event, as an export.
+	// NOT_FOUND when there is no such table.
+	ListSnapshotRows(context.Context, *ListSnapshotRowsRequest) (*ListSnapshotRowsResponse, error)
 	// How a company's snapshots are doing.
 	GetBackupSchedule(context.Context, *GetBackupScheduleRequest) (*GetBackupScheduleResponse, error)
 	// The copies that stand beside a company's live books, newest first, paged.
@@ -276,6 +329,15 @@ func (UnimplementedSnapshotServiceServer) RestoreSnapshot(context.Context, *Rest
 }
 func (UnimplementedSnapshotServiceServer) DownloadSnapshot(*DownloadSnapshotRequest, grpc.ServerStreamingServer[DownloadSnapshotResponse]) error {
 	return status.Error(codes.Unimplemented, "method DownloadSnapshot not implemented")
+}
+func (UnimplementedSnapshotServiceServer) CompareSnapshots(context.Context, *CompareSnapshotsRequest) (*CompareSnapshotsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CompareSnapshots not implemented")
+}
+func (UnimplementedSnapshotServiceServer) ListSnapshotTables(context.Context, *ListSnapshotTablesRequest) (*ListSnapshotTablesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListSnapshotTables not implemented")
+}
+func (UnimplementedSnapshotServiceServer) ListSnapshotRows(context.Context, *ListSnapshotRowsRequest) (*ListSnapshotRowsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListSnapshotRows not implemented")
 }
 func (UnimplementedSnapshotServiceServer) GetBackupSchedule(context.Context, *GetBackupScheduleRequest) (*GetBackupScheduleResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetBackupSchedule not implemented")
@@ -414,6 +476,60 @@ func _SnapshotService_DownloadSnapshot_Handler(srv interface{}, stream grpc.Serv
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type SnapshotService_DownloadSnapshotServer = grpc.ServerStreamingServer[DownloadSnapshotResponse]
 
+func _SnapshotService_CompareSnapshots_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CompareSnapshotsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SnapshotServiceServer).CompareSnapshots(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SnapshotService_CompareSnapshots_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SnapshotServiceServer).CompareSnapshots(ctx, req.(*CompareSnapshotsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SnapshotService_ListSnapshotTables_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListSnapshotTablesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SnapshotServiceServer).ListSnapshotTables(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SnapshotService_ListSnapshotTables_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SnapshotServiceServer).ListSnapshotTables(ctx, req.(*ListSnapshotTablesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SnapshotService_ListSnapshotRows_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListSnapshotRowsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SnapshotServiceServer).ListSnapshotRows(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SnapshotService_ListSnapshotRows_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SnapshotServiceServer).ListSnapshotRows(ctx, req.(*ListSnapshotRowsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SnapshotService_GetBackupSchedule_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetBackupScheduleRequest)
 	if err := dec(in); err != nil {
@@ -530,6 +646,18 @@ var SnapshotService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RestoreSnapshot",
 			Handler:    _SnapshotService_RestoreSnapshot_Handler,
+		},
+		{
+			MethodName: "CompareSnapshots",
+			Handler:    _SnapshotService_CompareSnapshots_Handler,
+		},
+		{
+			MethodName: "ListSnapshotTables",
+			Handler:    _SnapshotService_ListSnapshotTables_Handler,
+		},
+		{
+			MethodName: "ListSnapshotRows",
+			Handler:    _SnapshotService_ListSnapshotRows_Handler,
 		},
 		{
 			MethodName: "GetBackupSchedule",

@@ -308,6 +308,16 @@ const (
 	Reason_REASON_SNAPSHOT_NOT_RESTORED Reason = 505
 	// The copy can't be compared with the live books: `detail`.
 	Reason_REASON_COPY_NOT_COMPARED Reason = 506
+	// The company's database has something that a repository can't take: `what` of `objects`. An ARCHIVE may take it.
+	Reason_REASON_SNAPSHOT_REFUSED Reason = 507
+	// The snapshot lies in a repository and is no file: an export makes one of it.
+	Reason_REASON_EXPORT_NEEDED Reason = 508
+	// This can't be done with a snapshot of its form: `need` is IN_REPOSITORY or ARCHIVE.
+	Reason_REASON_SNAPSHOT_FORM_UNFIT Reason = 509
+	// A legal hold stands on the `company`: nothing of it may be destroyed.
+	Reason_REASON_LEGAL_HOLD_STANDS Reason = 510
+	// The `company` may still read its data by its subscriber's licence: its keys are not destroyed.
+	Reason_REASON_COMPANY_STILL_LICENSED Reason = 511
 	// Only a letter that failed can be sent again: `letter`.
 	Reason_REASON_LETTER_NOT_FAILED Reason = 600
 	// A browser's request for its session's cookie came from another site: `origin`.
@@ -455,6 +465,11 @@ var (
 		504: "REASON_SNAPSHOT_NOT_MADE",
 		505: "REASON_SNAPSHOT_NOT_RESTORED",
 		506: "REASON_COPY_NOT_COMPARED",
+		507: "REASON_SNAPSHOT_REFUSED",
+		508: "REASON_EXPORT_NEEDED",
+		509: "REASON_SNAPSHOT_FORM_UNFIT",
+		510: "REASON_LEGAL_HOLD_STANDS",
+		511: "REASON_COMPANY_STILL_LICENSED",
 		600: "REASON_LETTER_NOT_FAILED",
 		700: "REASON_CROSS_SITE_REQUEST",
 		701: "REASON_UPLOAD_BROKEN_OFF",
@@ -596,6 +611,11 @@ var (
 		"REASON_SNAPSHOT_NOT_MADE":            504,
 		"REASON_SNAPSHOT_NOT_RESTORED":        505,
 		"REASON_COPY_NOT_COMPARED":            506,
+		"REASON_SNAPSHOT_REFUSED":             507,
+		"REASON_EXPORT_NEEDED":                508,
+		"REASON_SNAPSHOT_FORM_UNFIT":          509,
+		"REASON_LEGAL_HOLD_STANDS":            510,
+		"REASON_COMPANY_STILL_LICENSED":       511,
 		"REASON_LETTER_NOT_FAILED":            600,
 		"REASON_CROSS_SITE_REQUEST":           700,
 		"REASON_UPLOAD_BROKEN_OFF":            701,
@@ -652,7 +672,7 @@ var File_kontor_common_v1_reason_proto protoreflect.FileDescriptor
 
 const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xd6'\n" +
+	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\x91)\n" +
 	"\x06Reason\x12\x1c\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x1a\x04\xd0\xf3\x18\x02\x12\x19\n" +
 	"\x0fREASON_INTERNAL\x10\x01\x1a\x04\xd0\xf3\x18\r\x12!\n" +
@@ -793,7 +813,12 @@ const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"#REASON_COMPANY_DATABASE_UNREACHABLE\x10\xf7\x03\x1a\x04\xd0\xf3\x18\x0e\x12#\n" +
 	"\x18REASON_SNAPSHOT_NOT_MADE\x10\xf8\x03\x1a\x04\xd0\xf3\x18\t\x12'\n" +
 	"\x1cREASON_SNAPSHOT_NOT_RESTORED\x10\xf9\x03\x1a\x04\xd0\xf3\x18\t\x12#\n" +
-	"\x18REASON_COPY_NOT_COMPARED\x10\xfa\x03\x1a\x04\xd0\xf3\x18\t\x12#\n" +
+	"\x18REASON_COPY_NOT_COMPARED\x10\xfa\x03\x1a\x04\xd0\xf3\x18\t\x12\"\n" +
+	"\x17REASON_SNAPSHOT_REFUSED\x10\xfb\x03\x1a\x04\xd0\xf3\x18\t\x12\x1f\n" +
+	"\x14REASON_EXPORT_NEEDED\x10\xfc\x03\x1a\x04\xd0\xf3\x18\t\x12%\n" +
+	"\x1aREASON_SNAPSHOT_FORM_UNFIT\x10\xfd\x03\x1a\x04\xd0\xf3\x18\t\x12#\n" +
+	"\x18REASON_LEGAL_HOLD_STANDS\x10\xfe\x03\x1a\x04\xd0\xf3\x18\t\x12(\n" +
+	"\x1dREASON_COMPANY_STILL_LICENSED\x10\xff\x03\x1a\x04\xd0\xf3\x18\t\x12#\n" +
 	"\x18REASON_LETTER_NOT_FAILED\x10\xd8\x04\x1a\x04\xd0\xf3\x18\t\x12$\n" +
 	"\x19REASON_CROSS_SITE_REQUEST\x10\xbc\x05\x1a\x04\xd0\xf3\x18\a\x12#\n" +
 	"\x18REASON_UPLOAD_BROKEN_OFF\x10\xbd\x05\x1a\x04\xd0\xf3\x18\n" +

@@ -1,0 +1,26 @@
+-- name: NextSequence :one
+INSERT INTO repository (company, region, subscriber, sequence, tidy_time)
+VALUES (sqlc.arg(company), sqlc.arg(region), sqlc.arg(subscriber), 1, sqlc.arg(tidy_time))
+ON CONFLICT (company, region) DO UPDATE SET sequence = repository.sequence + 1
+RETURNING sequence, generation;
+
+-- name: LastCommitted :one
+SELECT id, sequence, head FROM snapshot WHERE company = $1 AND region = $2 AND form = 1 AND ready ORDER BY sequence DESC LIMIT 1;
+
+-- name: LastWhole :one
+SELECT max(create_time)::timestamptz FROM snapshot WHERE company = $1 AND region = $2 AND form = 1 AND ready AND whole;
+
+-- name: Committed :many
+SELECT id, sequence, head FROM snapshot WHERE company = $1 AND region = $2 AND form = 1 AND ready ORDER BY sequence;
+
+-- name: LockLedger :one
+SELECT generation, collecting, suspects, cleared FROM repository WHERE company = $1 AND region = $2 FOR UPDATE;
+
+-- name: SaveLedger :exec
+UPDATE repository SET generation = $3, collecting = $4, suspects = $5, cleared = $6 WHERE company = $1 AND region = $2;
+
+-- name: TryLock :one
+SELECT pg_try_advisory_lock(hashtextextended($1::text, 0));
+
+-- name: Unlock :exec
+SELECT pg_advisory_unlock(hashtextextended($1::text, 0));

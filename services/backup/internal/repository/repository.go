@@ -1,0 +1,210 @@
+// Package repository keeps each company's snapshots in a repository of its own: its keys, its ledger of collections, and
+// what is committed to it.
+package repository
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"kontor.internal/libs/blob"
+	"kontor.internal/libs/clock"
+	"kontor.internal/libs/postgres"
+	"kontor.internal/services/backup/internal/keys"
+	"kontor.internal/services/backup/internal/names"
+	"kontor.internal/services/backup/internal/repository/repositorydb"
+	"kontor.internal/snapshot"
+)
+
+// Repositories are those of all companies.
+type Repositories struct {
+	DB      *pgxpool.Pool
+	Clock   clock.Clock
+	Objects *blob.Bucket
+	Keys    *keys.Keys
+	// Cache is a folder of this machine for what next snapshots need of the last; it may be lost. Empty: none.
+	Cache string
+	// WholeEvery is how often every row is read, whatever surely did not change.
+	WholeEvery time.Duration
+	// TidyEvery is how often it is looked for what is not needed any more.
+	TidyEvery time.Duration
+}
+
+// Of says whose, and where.
+type Of struct {
+	names.Company
+	Region string
+}
+
+// ErrOutlived says that collections have overtaken an attempt, which took too long: what it counted on may be gone.
+var ErrOutlived = errors.New("repository: collections have overtaken the snapshot")
+
+// folder is where a repository lies in the object store.
+func folder(of Of) string {
+	return "repositories/" + of.Region + "/" + of.Subscriber.String() + "/" + of.ID.String()
+}
+
+// Open is a repository to read.
+func (r *Repositories) Open(ctx context.Context, of Of) (snapshot.Repository, error) {
+	k, err := r.Keys.Get(ctx, of.Region, of.ID)
+	return r.with(of, k), err
+}
+
+// OpenToWrite is a repository to write to; its keys are made when there are none.
+func (r *Repositories) OpenToWrite(ctx context.Context, of Of) (snapshot.Repository, error) {
+	k, err := r.Keys.GetOrMake(ctx, of.Region, of.ID)
+	return r.with(of, k), err
+}
+
+func (r *Repositories) with(of Of, k snapshot.Keys) snapshot.Repository {
+	return snapshot.Repository{Store: snapshot.In(r.Objects), Folder: folder(of), Keys: k}
+}
+
+// CacheOf is where the next snapshot finds what it needs of the last; empty without a cache.
+func (r *Repositories) CacheOf(of Of) string {
+	if r.Cache == "" {
+		return ""
+	}
+	return filepath.Join(r.Cache, of.ID.String(), of.Region)
+}
+
+// Begun is an attempt to make a snapshot.
+type Begun struct {
+	// Ref is the attempt's own.
+	Ref snapshot.Ref
+	// Generation of the repository that it begins in.
+	Generation snapshot.Generation
+	// Previous is what it is compared with; nil without any.
+	Previous *snapshot.Known
+	// Whole says that it is time to read every row.
+	Whole bool
+}
+
+// Begin begins an attempt at a snapshot of this id. It goes with the claim of the company.
+func (r *Repositories) Begin(ctx context.Context, tx pgx.Tx, of Of, id uuid.UUID) (*Begun, error) {
+	q, now := repositorydb.New(tx), r.Clock.Now()
+	next, err := q.NextSequence(ctx, repositorydb.NextSequenceParams{
+		Company: of.ID, Region: of.Region, Subscriber: of.Subscriber, TidyTime: now.Add(r.TidyEvery),
+	})
+	if err != nil {
+		return nil, err
+	}
+	b := &Begun{Ref: snapshot.Ref{Sequence: uint64(next.Sequence), Snapshot: id}, Generation: snapshot.Generation(next.Generation)}
+	last, err := q.LastCommitted(ctx, repositorydb.LastCommittedParams{Company: of.ID, Region: of.Region})
+	if errors.Is(err, pgx.ErrNoRows) {
+		b.Whole = true
+		return b, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	known := known(last.ID, last.Sequence, last.Head)
+	b.Previous = &known
+	whole, err := q.LastWhole(ctx, repositorydb.LastWholeParams{Company: of.ID, Region: of.Region})
+	b.Whole = err == nil && !whole.Add(r.WholeEvery).After(now)
+	return b, err
+}
+
+func known(id uuid.UUID, sequence int64, head []byte) snapshot.Known {
+	return snapshot.Known{Ref: snapshot.Ref{Sequence: uint64(sequence), Snapshot: id}, Head: snapshot.Head(head)}
+}
+
+// Commit makes sure that what a snapshot needs stays. It goes with writing down that the snapshot is there. ErrOutlived.
+func (r *Repositories) Commit(ctx context.Context, tx pgx.Tx, of Of, began snapshot.Generation, needs []string) error {
+	return r.ledger(ctx, tx, of, func(l *snapshot.Ledger) error {
+		if !l.Commit(began, needs) {
+			return ErrOutlived
+		}
+		return nil
+	})
+}
+
+// ledger changes a repository's ledger in a transaction.
+func (r *Repositories) ledger(ctx context.Context, tx pgx.Tx, of Of, change func(l *snapshot.Ledger) error) error {
+	q := repositorydb.New(tx)
+	row, err := q.LockLedger(ctx, repositorydb.LockLedgerParams{Company: of.ID, Region: of.Region})
+	if err != nil {
+		return err
+	}
+	l := &snapshot.Ledger{
+		Generation: snapshot.Generation(row.Generation), Collecting: row.Collecting, Suspects: row.Suspects, Cleared: row.Cleared,
+	}
+	if err := change(l); err != nil {
+		return err
+	}
+	return q.SaveLedger(ctx, repositorydb.SaveLedgerParams{
+		Company: of.ID, Region: of.Region, Generation: int64(l.Generation), Collecting: l.Collecting,
+		Suspects: notNil(l.Suspects), Cleared: notNil(l.Cleared),
+	})
+}
+
+func notNil(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+// Collect takes away what no snapshot of a repository needs any more. It may be stopped anywhere and repeated; while
+// another collects in it, nothing is done.
+func (r *Repositories) Collect(ctx context.Context, of Of) (*snapshot.Collected, error) {
+	var done *snapshot.Collected
+	err := r.alone(ctx, of, func() error {
+		repo, err := r.Open(ctx, of)
+		if err != nil {
+			return err
+		}
+		if done, err = snapshot.Collect(ctx, repo, func(ctx context.Context) (snapshot.Raised, error) { return r.raise(ctx, of) }); err != nil {
+			return err
+		}
+		return postgres.InTx(ctx, r.DB, func(tx pgx.Tx) error {
+			return r.ledger(ctx, tx, of, func(l *snapshot.Ledger) error {
+				l.Settle(done.Suspects)
+				return nil
+			})
+		})
+	})
+	return done, err
+}
+
+// raise begins a generation.
+func (r *Repositories) raise(ctx context.Context, of Of) (raised snapshot.Raised, err error) {
+	err = postgres.InTx(ctx, r.DB, func(tx pgx.Tx) error {
+		err := r.ledger(ctx, tx, of, func(l *snapshot.Ledger) error {
+			raised.Suspects = l.Raise()
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		rows, err := repositorydb.New(tx).Committed(ctx, repositorydb.CommittedParams{Company: of.ID, Region: of.Region})
+		for _, row := range rows {
+			raised.Committed = append(raised.Committed, known(row.ID, row.Sequence, row.Head))
+		}
+		return err
+	})
+	return raised, err
+}
+
+// alone runs one tidying of a repository at a time, over all copies of the service.
+func (r *Repositories) alone(ctx context.Context, of Of, run func() error) error {
+	conn, err := r.DB.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	q, name := repositorydb.New(conn), folder(of)
+	if mine, err := q.TryLock(ctx, name); err != nil || !mine {
+		return err
+	}
+	err = run()
+	if unlock := q.Unlock(context.WithoutCancel(ctx), name); unlock != nil {
+		_ = conn.Conn().Close(context.WithoutCancel(ctx)) // The lock ends with the connection.
+	}
+	return err
+}
