@@ -80,7 +80,7 @@ func (r *reader) bytes(ctx context.Context, id Pack, offset, length int64) ([]by
 	case err == nil:
 		return b, nil
 	case errors.Is(err, ErrMissing):
-		return nil, damagedf("pack %s is missing", id)
+		return nil, fmt.Errorf("%w: pack %s: %w", ErrDamaged, id, err)
 	}
 	// A connection that broke looks like the end of an object, and buckets refuse to read behind one: its length tells.
 	if size, unknown := r.size(ctx, id); unknown == nil && size < offset+length {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 	"sync/atomic"
 
@@ -33,7 +34,7 @@ func Verify(ctx context.Context, repo Repository, o VerifyOrder) error {
 	m, err := r.readManifest(ctx, o.Ref, o.Head)
 	if err != nil {
 		if errors.Is(err, ErrMissing) {
-			return damagedf("the manifest is missing")
+			return fmt.Errorf("%w: the manifest: %w", ErrDamaged, err)
 		}
 		return err
 	}
@@ -92,8 +93,11 @@ func (r *reader) checkPack(ctx context.Context, id Pack) error {
 	if err != nil {
 		return err
 	}
+	if size == 0 {
+		return fmt.Errorf("%w: pack %s: %w", ErrDamaged, id, ErrMissing)
+	}
 	if size < int64(headBytes+tagBytes+tailBytes) {
-		return damagedf("pack %s is missing or cut off", id)
+		return damagedf("pack %s is cut off", id)
 	}
 	aead, err := r.cipher(ctx, id)
 	if err != nil {

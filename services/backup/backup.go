@@ -23,8 +23,10 @@ import (
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/backup/internal/keys"
+	"kontor.internal/services/backup/internal/region"
 	"kontor.internal/services/backup/internal/repository"
 	"kontor.internal/services/backup/internal/schedule"
+	"kontor.internal/services/backup/internal/second"
 	"kontor.internal/services/backup/internal/snapshot"
 	"kontor.internal/services/backup/migrations"
 	"kontor.internal/snapshot/pgtool"
@@ -37,6 +39,8 @@ type Config struct {
 	Jobs jobs.Config `koanf:"jobs"`
 
 	BlobURL                  string        `koanf:"blob_url" doc:"Object store for encrypted snapshots, by region: file:///folder or s3://bucket?region=…" required:"true"`
+	RegionBlobURLs           []string      `koanf:"region_blob_urls" doc:"Regions' own object stores, each written region=url; the other regions use blob_url." default:""`
+	SecondRegions            []string      `koanf:"second_regions" doc:"Where second copies of snapshots go, each written region=other region." default:""`
 	KeyBlobURL               string        `koanf:"key_blob_url" doc:"Object store for companies' wrapped data keys; another one than that of the snapshots, outside every backup." required:"true"`
 	KeyEncryptionKey         string        `koanf:"key_encryption_key" doc:"Wraps companies' data keys, for each region by a key derived from it; 32 characters or more. Without it no snapshot can be read." secret:"true" required:"true"`
 	KeyEncryptionKeyPrevious string        `koanf:"key_encryption_key_previous" doc:"The key-encryption key before this one, for as long as data keys are wrapped with it." secret:"true"`
@@ -79,6 +83,11 @@ func wire(ctx context.Context, s *service.Service, cfg Config, kms keys.KMS, too
 	if err != nil {
 		return err
 	}
+	stores, err := region.Open(ctx, region.Rules{Shared: cfg.BlobURL, Own: cfg.RegionBlobURLs, Second: cfg.SecondRegions})
+	if err != nil {
+		return err
+	}
+	s.OnClose("regions' stores", func(context.Context) error { return stores.Close() })
 	keyStore, err := openStore(ctx, s, "key store", cfg.KeyBlobURL)
 	if err != nil {
 		return err
@@ -88,11 +97,13 @@ func wire(ctx context.Context, s *service.Service, cfg Config, kms keys.KMS, too
 		return err
 	}
 	clock, companyKeys := storedClock{s.Clock}, &keys.Keys{KMS: kms, Store: keyStore}
+	repositories := &repository.Repositories{
+		DB: s.DB, Clock: clock, Stores: stores, Keys: companyKeys, Cache: cacheDir(cfg), WholeEvery: cfg.WholeReadInterval, TidyEvery: cfg.TidyInterval,
+	}
+	copier := &second.Copier{DB: s.DB, Clock: clock, Log: s.Log, Repositories: repositories, CollectEvery: cfg.TidyInterval}
 	engine, err := snapshot.New(snapshot.Deps{
 		DB: s.DB, Clock: clock, IDs: id.New, Log: s.Log, Meter: s.Telemetry.Meter("kontor.backup"), Objects: objects,
-		Repositories: &repository.Repositories{
-			DB: s.DB, Clock: clock, Objects: objects, Keys: companyKeys, Cache: cacheDir(cfg), WholeEvery: cfg.WholeReadInterval, TidyEvery: cfg.TidyInterval,
-		},
+		Repositories: repositories, Second: copier,
 		Keys: companyKeys, ArchiveEvery: cfg.ArchiveInterval, Tools: tools, Rules: schedule.Rules{Interval: cfg.SnapshotInterval}, AtOnce: cfg.SnapshotsAtOnce,
 		Operations: operations, Pages: s.Pages,
 		Databases: tenancyv1.NewCompanyDatabaseServiceClient(s.Peer("tenancy")),
@@ -105,7 +116,7 @@ func wire(ctx context.Context, s *service.Service, cfg Config, kms keys.KMS, too
 	backupv1.RegisterSnapshotServiceServer(s.GRPC(), snapshot.NewServer(engine))
 	commonv1.RegisterOperationServiceServer(s.GRPC(), operation.NewServer(s.DB, s.Authorizer()))
 	s.Consume(engine.Companies())
-	return startJobs(s, cfg, engine, operations)
+	return startJobs(s, cfg, engine, copier, operations)
 }
 
 // cacheDir is where this copy of the service keeps what next snapshots need.
@@ -121,19 +132,22 @@ func cacheDir(cfg Config) string {
 }
 
 // startJobs runs operations, the schedule and the timers for as long as the service lives.
-func startJobs(s *service.Service, cfg Config, engine *snapshot.Engine, operations *operation.Store) error {
+func startJobs(s *service.Service, cfg Config, engine *snapshot.Engine, copier *second.Copier, operations *operation.Store) error {
 	workers := river.NewWorkers()
 	deps := operation.Deps{Pool: s.DB, Store: operations, Texts: s.Texts, Log: s.Log, Service: s.Name}
 	operation.Register(workers, deps, engine.Works())
 	engine.AddWorkers(workers)
+	copier.AddWorkers(workers)
 	timers := append(append(s.Periodic(), operation.Periodic(deps)...), engine.Periodic(cfg.ScheduleCheckInterval, cfg.CompanyScanInterval)...)
+	timers = append(timers, copier.Periodic(cfg.ScheduleCheckInterval)...)
 	client, err := jobs.New(cfg.Jobs, jobs.Options{
-		Pool: s.DB, Service: s.Name, Log: s.Log, Workers: workers, Periodic: timers, Queues: map[string]int{snapshot.Queue: cfg.SnapshotsAtOnce},
+		Pool: s.DB, Service: s.Name, Log: s.Log, Workers: workers, Periodic: timers, Queues: map[string]int{snapshot.Queue: cfg.SnapshotsAtOnce, second.Queue: 1},
 	})
 	if err != nil {
 		return err
 	}
 	engine.UseJobs(client)
+	copier.UseJobs(client)
 	s.Go("jobs", client.Run)
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -43,6 +44,20 @@ func TestASnapshotIsRestoredBesideComparedPutInPlaceAndAnArchiveHandedOut(t *tes
 	var made, before backupv1.Snapshot
 	created, err := snapshots.CreateSnapshot(t.Context(), &backupv1.CreateSnapshotRequest{Parent: company, RequestId: client.RequestID()})
 	wait(created.GetOperation(), err, &made)
+
+	second := func() bool {
+		found, err := snapshots.GetBackupSchedule(t.Context(), &backupv1.GetBackupScheduleRequest{Name: company + "/backupSchedule"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		schedule := found.GetBackupSchedule()
+		return schedule.GetSecondRegion() == "eu-south" && !schedule.GetSecondSnapshotTime().AsTime().Before(made.GetCreateTime().AsTime())
+	}
+	for deadline := time.Now().Add(time.Minute); !second(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the snapshot does not come to the second region")
+		}
+	}
 
 	var copied backupv1.RestoredCopy
 	restored, err := snapshots.RestoreSnapshot(t.Context(), &backupv1.RestoreSnapshotRequest{

@@ -67,6 +67,8 @@ func backupSettings(h *House) map[string]string {
 		"blob_url":           "file://" + h.objects(),
 		"key_blob_url":       "file://" + h.objects() + "-keys",
 		"cache_dir":          h.objects() + "-cache",
+		"region_blob_urls":   "eu-south=file://" + h.objects() + "-eu-south",
+		"second_regions":     "eu-north=eu-south",
 		"key_encryption_key": h.secret("backup-kek"),
 	}
 }

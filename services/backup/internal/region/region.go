@@ -63,6 +63,9 @@ func Open(ctx context.Context, r Rules) (*Stores, error) {
 func pairs(list []string) (map[string]string, error) {
 	found := map[string]string{}
 	for _, text := range list {
+		if text == "" {
+			continue
+		}
 		region, value, ok := strings.Cut(text, "=")
 		if !ok || value == "" || !name.MatchString(region) {
 			return nil, errors.New("region: a setting is written region=value, e.g. eu-north=eu-south") // It may hold a secret.

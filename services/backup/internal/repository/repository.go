@@ -12,21 +12,21 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"kontor.internal/libs/blob"
 	"kontor.internal/libs/clock"
 	"kontor.internal/libs/postgres"
 	"kontor.internal/services/backup/internal/keys"
 	"kontor.internal/services/backup/internal/names"
+	"kontor.internal/services/backup/internal/region"
 	"kontor.internal/services/backup/internal/repository/repositorydb"
 	"kontor.internal/snapshot"
 )
 
 // Repositories are those of all companies.
 type Repositories struct {
-	DB      *pgxpool.Pool
-	Clock   clock.Clock
-	Objects *blob.Bucket
-	Keys    *keys.Keys
+	DB     *pgxpool.Pool
+	Clock  clock.Clock
+	Stores *region.Stores
+	Keys   *keys.Keys
 	// Cache is a folder of this machine for what next snapshots need of the last; it may be lost. Empty: none.
 	Cache string
 	// WholeEvery is how often every row is read, whatever surely did not change.
@@ -44,9 +44,22 @@ type Of struct {
 // ErrOutlived says that collections have overtaken an attempt, which took too long: what it counted on may be gone.
 var ErrOutlived = errors.New("repository: collections have overtaken the snapshot")
 
-// folder is where a repository lies in the object store.
+// folder is where a repository lies in its region's store.
 func folder(of Of) string {
 	return "repositories/" + of.Region + "/" + of.Subscriber.String() + "/" + of.ID.String()
+}
+
+// Place is where a repository lies, for those who need no keys.
+func (r *Repositories) Place(of Of) snapshot.Place {
+	return snapshot.Place{Store: snapshot.In(r.Stores.Of(of.Region)), Folder: folder(of)}
+}
+
+// SecondPlace is where its second copy lies in another region; ok is false when there is to be none.
+func (r *Repositories) SecondPlace(of Of) (_ snapshot.Place, second string, ok bool) {
+	if second = r.Stores.Second(of.Region); second == "" {
+		return snapshot.Place{}, "", false
+	}
+	return snapshot.Place{Store: snapshot.In(r.Stores.Of(second)), Folder: "second/" + second + "/" + folder(of)}, second, true
 }
 
 // Open is a repository to read.
@@ -62,7 +75,18 @@ func (r *Repositories) OpenToWrite(ctx context.Context, of Of) (snapshot.Reposit
 }
 
 func (r *Repositories) with(of Of, k snapshot.Keys) snapshot.Repository {
-	return snapshot.Repository{Store: snapshot.In(r.Objects), Folder: folder(of), Keys: k}
+	place := r.Place(of)
+	return snapshot.Repository{Store: place.Store, Folder: place.Folder, Keys: k}
+}
+
+// OpenSecond is its second copy, to read.
+func (r *Repositories) OpenSecond(ctx context.Context, of Of) (snapshot.Repository, error) {
+	place, _, ok := r.SecondPlace(of)
+	if !ok {
+		return snapshot.Repository{}, snapshot.ErrMissing
+	}
+	k, err := r.Keys.Get(ctx, of.Region, of.ID)
+	return snapshot.Repository{Store: place.Store, Folder: place.Folder, Keys: k}, err
 }
 
 // CacheOf is where the next snapshot finds what it needs of the last; empty without a cache.
@@ -103,14 +127,15 @@ func (r *Repositories) Begin(ctx context.Context, tx pgx.Tx, of Of, id uuid.UUID
 	if err != nil {
 		return nil, err
 	}
-	known := known(last.ID, last.Sequence, last.Head)
+	known := Known(last.ID, last.Sequence, last.Head)
 	b.Previous = &known
 	whole, err := q.LastWhole(ctx, repositorydb.LastWholeParams{Company: of.ID, Region: of.Region})
 	b.Whole = err == nil && !whole.Add(r.WholeEvery).After(now)
 	return b, err
 }
 
-func known(id uuid.UUID, sequence int64, head []byte) snapshot.Known {
+// Known is a committed snapshot by its row.
+func Known(id uuid.UUID, sequence int64, head []byte) snapshot.Known {
 	return snapshot.Known{Ref: snapshot.Ref{Sequence: uint64(sequence), Snapshot: id}, Head: snapshot.Head(head)}
 }
 
@@ -154,7 +179,7 @@ func notNil(list []string) []string {
 // another collects in it, nothing is done.
 func (r *Repositories) Collect(ctx context.Context, of Of) (*snapshot.Collected, error) {
 	var done *snapshot.Collected
-	err := r.alone(ctx, of, func() error {
+	err := r.Alone(ctx, folder(of), func() error {
 		repo, err := r.Open(ctx, of)
 		if err != nil {
 			return err
@@ -184,21 +209,21 @@ func (r *Repositories) raise(ctx context.Context, of Of) (raised snapshot.Raised
 		}
 		rows, err := repositorydb.New(tx).Committed(ctx, repositorydb.CommittedParams{Company: of.ID, Region: of.Region})
 		for _, row := range rows {
-			raised.Committed = append(raised.Committed, known(row.ID, row.Sequence, row.Head))
+			raised.Committed = append(raised.Committed, Known(row.ID, row.Sequence, row.Head))
 		}
 		return err
 	})
 	return raised, err
 }
 
-// alone runs one tidying of a repository at a time, over all copies of the service.
-func (r *Repositories) alone(ctx context.Context, of Of, run func() error) error {
+// Alone runs one tidying or copying of a name at a time, over all copies of the service. While another does, nothing is done.
+func (r *Repositories) Alone(ctx context.Context, name string, run func() error) error {
 	conn, err := r.DB.Acquire(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Release()
-	q, name := repositorydb.New(conn), folder(of)
+	q := repositorydb.New(conn)
 	if mine, err := q.TryLock(ctx, name); err != nil || !mine {
 		return err
 	}

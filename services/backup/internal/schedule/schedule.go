@@ -36,6 +36,18 @@ func (r Rules) Next(company uuid.UUID, after time.Time) time.Time {
 	return begin
 }
 
+// first is how soon after a company's books are ready they are copied: what was brought in is safe then.
+const first = 5 * time.Minute
+
+// First is the first turn of a company whose books have just become ready.
+func (r Rules) First(company uuid.UUID, ready time.Time) time.Time {
+	soon := ready.Add(first)
+	if next := r.Next(company, ready); next.Before(soon) {
+		return next
+	}
+	return soon
+}
+
 // Retry is when a company comes again after its nth failure in a row: soon at
 // first, then ever later, and no later than an interval on.
 func (r Rules) Retry(now time.Time, failures int) time.Time {

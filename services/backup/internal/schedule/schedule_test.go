@@ -71,3 +71,14 @@ func TestRetries(t *testing.T) {
 func TestTwoIntervalsWithoutASnapshotAreLate(t *testing.T) {
 	require.Equal(t, noon.Add(-4*time.Hour), rules.LateBefore(noon))
 }
+
+func TestBooksThatHaveJustBecomeReadyAreCopiedSoon(t *testing.T) {
+	rules := Rules{Interval: 2 * time.Hour}
+	ready := time.Date(2026, 3, 29, 10, 0, 0, 0, time.UTC)
+	for range 100 {
+		company := uuid.New()
+		first := rules.First(company, ready)
+		require.True(t, first.After(ready) && !first.After(ready.Add(5*time.Minute)), first)
+		require.False(t, first.After(rules.Next(company, ready)), "its own place in the interval is not left out")
+	}
+}

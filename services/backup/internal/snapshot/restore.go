@@ -173,7 +173,7 @@ func (e *Engine) fill(ctx context.Context, r *restoring, target *tenancyv1.Datab
 	if backupv1.SnapshotForm(r.from.Form) == archived {
 		return e.fillFromArchive(ctx, r, login, say)
 	}
-	repo, err := e.Repositories.Open(ctx, whereOf(r.from))
+	repo, err := e.Repositories.OpenToRestore(ctx, whereOf(r.from))
 	if err != nil {
 		return e.noteDamage(ctx, r, err)
 	}

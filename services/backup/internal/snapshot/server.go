@@ -25,6 +25,7 @@ import (
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	"kontor.internal/services/backup/internal/archive"
 	"kontor.internal/services/backup/internal/names"
+	"kontor.internal/services/backup/internal/repository"
 	"kontor.internal/services/backup/internal/snapshot/snapshotdb"
 )
 
@@ -184,7 +185,18 @@ func (s *Server) GetBackupSchedule(ctx context.Context, req *backupv1.GetBackupS
 	if err != nil {
 		return nil, postgres.NotFound(err, req.GetName())
 	}
-	return &backupv1.GetBackupScheduleResponse{BackupSchedule: s.engine.scheduleProto(of, c)}, nil
+	told := s.engine.scheduleProto(of, c)
+	return &backupv1.GetBackupScheduleResponse{BackupSchedule: told}, s.engine.addLag(ctx, told, repository.Of{Company: of, Region: c.Region})
+}
+
+// addLag tells how far the second copies are behind.
+func (e *Engine) addLag(ctx context.Context, to *backupv1.BackupSchedule, of repository.Of) error {
+	lag, err := e.Second.Lag(ctx, of)
+	to.SecondRegion, to.SecondLagSeconds = lag.Region, int64(lag.Behind/time.Second)
+	if lag.Shown != nil {
+		to.SecondSnapshotTime = timestamppb.New(*lag.Shown)
+	}
+	return constraints.Translate(err)
 }
 
 func (e *Engine) scheduleProto(of names.Company, c snapshotdb.Company) *backupv1.BackupSchedule {

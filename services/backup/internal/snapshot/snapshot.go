@@ -34,6 +34,7 @@ import (
 	"kontor.internal/services/backup/internal/names"
 	"kontor.internal/services/backup/internal/repository"
 	"kontor.internal/services/backup/internal/schedule"
+	"kontor.internal/services/backup/internal/second"
 	"kontor.internal/services/backup/internal/snapshot/snapshotdb"
 	engine "kontor.internal/snapshot"
 	"kontor.internal/snapshot/pgtool"
@@ -50,9 +51,11 @@ type Deps struct {
 	Keys    *keys.Keys
 	// Repositories are where snapshots lie that are no archives.
 	Repositories *repository.Repositories
-	Tools        pgtool.Tools
-	Rules        schedule.Rules
-	AtOnce       int
+	// Second knows how far second copies are.
+	Second *second.Copier
+	Tools  pgtool.Tools
+	Rules  schedule.Rules
+	AtOnce int
 	// ArchiveEvery is how often an archive is made beside the snapshots in repositories.
 	ArchiveEvery time.Duration
 	Operations   *operation.Store
@@ -169,13 +172,14 @@ func (e *Engine) see(ctx context.Context, of names.Company) (region string, err 
 	if err != nil {
 		return "", err
 	}
-	return found.GetCompany().GetRegion(), e.note(ctx, of, found.GetCompany().GetRegion())
+	return found.GetCompany().GetRegion(), e.note(ctx, of, found.GetCompany().GetRegion(), e.Rules.Next)
 }
 
-func (e *Engine) note(ctx context.Context, of names.Company, region string) error {
+// note makes sure that a company is looked after; turn is when a new one comes first.
+func (e *Engine) note(ctx context.Context, of names.Company, region string, turn func(company uuid.UUID, now time.Time) time.Time) error {
 	now := e.Clock.Now()
 	return constraints.Translate(e.db().SeeCompany(ctx, snapshotdb.SeeCompanyParams{
-		ID: of.ID, Subscriber: of.Subscriber, Region: region, SeenTime: now, NextTime: e.Rules.Next(of.ID, now),
+		ID: of.ID, Subscriber: of.Subscriber, Region: region, SeenTime: now, NextTime: turn(of.ID, now),
 	}))
 }
 

@@ -87,17 +87,17 @@ func (e *Engine) Companies() events.Consumer {
 			if err := r.Decode(&ready); err != nil {
 				return err
 			}
-			return e.noteCompany(ctx, ready.GetCompany())
+			return e.noteCompany(ctx, ready.GetCompany(), e.Rules.First)
 		},
 	}
 }
 
-func (e *Engine) noteCompany(ctx context.Context, c *tenancyv1.Company) error {
+func (e *Engine) noteCompany(ctx context.Context, c *tenancyv1.Company, turn func(company uuid.UUID, now time.Time) time.Time) error {
 	of, err := names.ParseCompany(c.GetName())
 	if err != nil {
 		return err
 	}
-	return e.note(ctx, of, c.GetRegion())
+	return e.note(ctx, of, c.GetRegion(), turn)
 }
 
 // scan makes sure that no company is missed, whatever became of the events.
@@ -108,7 +108,7 @@ func (e *Engine) scan(ctx context.Context) error {
 			return err
 		}
 		for _, c := range page.GetCompanies() {
-			if err := e.noteCompany(ctx, c); err != nil {
+			if err := e.noteCompany(ctx, c, e.Rules.Next); err != nil {
 				return err
 			}
 		}

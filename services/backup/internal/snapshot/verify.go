@@ -54,10 +54,10 @@ func damage(err error) string {
 	switch {
 	case errors.Is(err, archive.ErrTruncated):
 		return "truncated"
-	case errors.Is(err, archive.ErrAltered), errors.Is(err, engine.ErrDamaged):
-		return "altered"
 	case errors.Is(err, keys.ErrGone), errors.Is(err, engine.ErrNoKey), errors.Is(err, engine.ErrMissing), has(err, commonv1.Reason_REASON_NOT_FOUND):
 		return "missing"
+	case errors.Is(err, archive.ErrAltered), errors.Is(err, engine.ErrDamaged):
+		return "altered"
 	case errors.Is(err, errUnreadable):
 		return "unreadable"
 	}

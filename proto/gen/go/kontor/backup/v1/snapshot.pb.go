@@ -596,9 +596,15 @@ type BackupSchedule struct {
 	// How long snapshots are kept.
 	Retention *Retention `protobuf:"bytes,11,opt,name=retention,proto3" json:"retention,omitempty"`
 	// True while nothing of the company may be taken away.
-	Held          bool `protobuf:"varint,12,opt,name=held,proto3" json:"held,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Held bool `protobuf:"varint,12,opt,name=held,proto3" json:"held,omitempty"`
+	// The region that second copies of the snapshots in repository go to; empty when there is none.
+	SecondRegion string `protobuf:"bytes,13,opt,name=second_region,json=secondRegion,proto3" json:"second_region,omitempty"`
+	// The moment that the newest snapshot there shows; unset before the first.
+	SecondSnapshotTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=second_snapshot_time,json=secondSnapshotTime,proto3" json:"second_snapshot_time,omitempty"`
+	// By how many seconds that is behind the newest snapshot here.
+	SecondLagSeconds int64 `protobuf:"varint,15,opt,name=second_lag_seconds,json=secondLagSeconds,proto3" json:"second_lag_seconds,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *BackupSchedule) Reset() {
@@ -713,6 +719,27 @@ func (x *BackupSchedule) GetHeld() bool {
 		return x.Held
 	}
 	return false
+}
+
+func (x *BackupSchedule) GetSecondRegion() string {
+	if x != nil {
+		return x.SecondRegion
+	}
+	return ""
+}
+
+func (x *BackupSchedule) GetSecondSnapshotTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SecondSnapshotTime
+	}
+	return nil
+}
+
+func (x *BackupSchedule) GetSecondLagSeconds() int64 {
+	if x != nil {
+		return x.SecondLagSeconds
+	}
+	return 0
 }
 
 // Which snapshots are kept: the newest of each of so many hours, days, weeks,
@@ -1198,7 +1225,7 @@ const file_kontor_backup_v1_snapshot_proto_rawDesc = "" +
 	"\x04area\x18\x01 \x01(\tR\x04area\x12\x18\n" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x18\n" +
 	"\aedition\x18\x03 \x01(\tR\aedition\x12\x18\n" +
-	"\aversion\x18\x04 \x01(\tR\aversion\"\xdd\x03\n" +
+	"\aversion\x18\x04 \x01(\tR\aversion\"\xfe\x04\n" +
 	"\x0eBackupSchedule\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12)\n" +
 	"\x10interval_seconds\x18\x02 \x01(\x03R\x0fintervalSeconds\x12#\n" +
@@ -1213,7 +1240,10 @@ const file_kontor_backup_v1_snapshot_proto_rawDesc = "" +
 	"\bfailures\x18\n" +
 	" \x01(\x05R\bfailures\x129\n" +
 	"\tretention\x18\v \x01(\v2\x1b.kontor.backup.v1.RetentionR\tretention\x12\x12\n" +
-	"\x04held\x18\f \x01(\bR\x04held\"\x83\x01\n" +
+	"\x04held\x18\f \x01(\bR\x04held\x12#\n" +
+	"\rsecond_region\x18\r \x01(\tR\fsecondRegion\x12L\n" +
+	"\x14second_snapshot_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\x12secondSnapshotTime\x12,\n" +
+	"\x12second_lag_seconds\x18\x0f \x01(\x03R\x10secondLagSeconds\"\x83\x01\n" +
 	"\tRetention\x12\x16\n" +
 	"\x06hourly\x18\x01 \x01(\x05R\x06hourly\x12\x14\n" +
 	"\x05daily\x18\x02 \x01(\x05R\x05daily\x12\x16\n" +
@@ -1318,18 +1348,19 @@ var file_kontor_backup_v1_snapshot_proto_depIdxs = []int32{
 	13, // 7: kontor.backup.v1.BackupSchedule.last_snapshot_time:type_name -> google.protobuf.Timestamp
 	13, // 8: kontor.backup.v1.BackupSchedule.next_run_time:type_name -> google.protobuf.Timestamp
 	8,  // 9: kontor.backup.v1.BackupSchedule.retention:type_name -> kontor.backup.v1.Retention
-	13, // 10: kontor.backup.v1.RestoredCopy.snapshot_time:type_name -> google.protobuf.Timestamp
-	13, // 11: kontor.backup.v1.RestoredCopy.create_time:type_name -> google.protobuf.Timestamp
-	13, // 12: kontor.backup.v1.Comparison.compare_time:type_name -> google.protobuf.Timestamp
-	11, // 13: kontor.backup.v1.Comparison.tables:type_name -> kontor.backup.v1.TableDifference
-	3,  // 14: kontor.backup.v1.TableDifference.fate:type_name -> kontor.backup.v1.TableFate
-	12, // 15: kontor.backup.v1.TableDifference.samples:type_name -> kontor.backup.v1.RowDifference
-	4,  // 16: kontor.backup.v1.RowDifference.fate:type_name -> kontor.backup.v1.RowFate
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	13, // 10: kontor.backup.v1.BackupSchedule.second_snapshot_time:type_name -> google.protobuf.Timestamp
+	13, // 11: kontor.backup.v1.RestoredCopy.snapshot_time:type_name -> google.protobuf.Timestamp
+	13, // 12: kontor.backup.v1.RestoredCopy.create_time:type_name -> google.protobuf.Timestamp
+	13, // 13: kontor.backup.v1.Comparison.compare_time:type_name -> google.protobuf.Timestamp
+	11, // 14: kontor.backup.v1.Comparison.tables:type_name -> kontor.backup.v1.TableDifference
+	3,  // 15: kontor.backup.v1.TableDifference.fate:type_name -> kontor.backup.v1.TableFate
+	12, // 16: kontor.backup.v1.TableDifference.samples:type_name -> kontor.backup.v1.RowDifference
+	4,  // 17: kontor.backup.v1.RowDifference.fate:type_name -> kontor.backup.v1.RowFate
+	18, // [18:18] is the sub-list for method output_type
+	18, // [18:18] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_kontor_backup_v1_snapshot_proto_init() }
