@@ -50,6 +50,8 @@ type Order struct {
 	Connections int
 	// Extensions that the database may have; nil means DefaultExtensions.
 	Extensions []string
+	// Rest has it looked, in the end, whether nobody else is connected.
+	Rest bool
 	// Progress hears how many bytes of rows were read, now and then, from many goroutines; it may be nil.
 	Progress func(done, expected int64)
 }
@@ -77,6 +79,9 @@ type Made struct {
 	Same, Changed, Whole int64
 	// Needs are the keys of all objects that it needs, its manifest's too, for the ledger's Commit.
 	Needs []string
+	// Rest by which it is known later, without connecting, that nothing has changed since; nil when somebody was connected, or
+	// it was not asked for.
+	Rest *Rest
 	// ReadBack is how many chunks of the snapshot before were read from the repository, because the cache did not have them.
 	ReadBack int64
 }
@@ -91,6 +96,7 @@ type maker struct {
 	reader   *reader
 	source   *source
 	previous *snapshotv1.Manifest
+	counters map[uint32]*snapshotv1.TableState // before the snapshot's moment
 	tables   []*plan
 	read     atomic.Int64
 	expected int64
@@ -110,7 +116,11 @@ func Make(ctx context.Context, r Repository, o Order) (*Made, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.commit(ctx, manifest)
+	made, err := m.commit(ctx, manifest)
+	if err == nil && o.Rest {
+		made.Rest, _ = m.rest(ctx, manifest) // The snapshot stands, whatever is not known of the time after it.
+	}
+	return made, err
 }
 
 // prepare connects, looks whether a copy is possible, and begins to read as of one moment.
@@ -160,8 +170,8 @@ func (m *maker) end(ctx context.Context) {
 
 // carryOut stores all there is and returns the manifest that tells of it.
 func (m *maker) carryOut(ctx context.Context) (*snapshotv1.Manifest, error) {
-	counters, err := readCounters(ctx, m.source.conn)
-	if err != nil {
+	var err error
+	if m.counters, err = readCounters(ctx, m.source.conn); err != nil {
 		return nil, err
 	}
 	if err := m.source.begin(ctx); err != nil {
@@ -174,7 +184,7 @@ func (m *maker) carryOut(ctx context.Context) (*snapshotv1.Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := m.plan(ctx, manifest, counters); err != nil {
+	if err := m.plan(ctx, manifest, m.counters); err != nil {
 		return nil, err
 	}
 	work, ctx := errgroup.WithContext(ctx)

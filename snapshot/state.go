@@ -43,7 +43,8 @@ func comparable(before, now *snapshotv1.Server) bool {
 func readCounters(ctx context.Context, conn *pgx.Conn) (map[uint32]*snapshotv1.TableState, error) {
 	rows, err := conn.Query(ctx, `SELECT c.oid, COALESCE(pg_catalog.pg_relation_filenode(c.oid), 0)::oid, pg_catalog.pg_stat_get_tuples_inserted(c.oid),
 		pg_catalog.pg_stat_get_tuples_updated(c.oid), pg_catalog.pg_stat_get_tuples_deleted(c.oid)
-		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND `+own)
+		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND c.relpersistence = 'p'
+			AND (c.oid IN ('pg_catalog.pg_largeobject'::regclass, 'pg_catalog.pg_largeobject_metadata'::regclass) OR `+own+`)`)
 	if err != nil {
 		return nil, err
 	}

@@ -261,6 +261,39 @@ func TestASnapshotAfterSomeWorkStoresLittle(t *testing.T) {
 	require.Equal(t, backupv1.VerifyState_VERIFY_STATE_GOOD, b.verify(second).GetVerifyState())
 }
 
+// A company that nobody has connected to since its last snapshot is left out, for a day; the copy counts as fresh.
+func TestACompanyThatNobodyCameToIsLeftOut(t *testing.T) {
+	b := setup(t)
+	b.schedule() // It is looked after from now on.
+	turn := func(want int) {
+		t.Helper()
+		b.Advance(2*time.Hour + time.Second)
+		servicetest.Eventually(t, "the schedule makes one", func() bool { return len(of(b.list(), inRepository)) == want })
+	}
+	turn(1)
+	servicetest.Eventually(t, "the insurance is made", func() bool { return len(of(b.list(), archived)) == 1 })
+	turn(2) // The insurance connected.
+	shown := b.schedule().GetLastSnapshotTime().AsTime()
+	for range 3 {
+		b.Advance(2*time.Hour + time.Second)
+		servicetest.Eventually(t, "the company is left out", func() bool {
+			s := b.schedule()
+			return s.GetUnchangedTime() != nil && s.GetAgeSeconds() < 3600
+		})
+	}
+	s := b.schedule()
+	require.Equal(t, shown, s.GetLastSnapshotTime().AsTime())
+	require.Less(t, s.GetAgeSeconds(), int64(3600))
+	require.False(t, s.GetLate())
+	require.Len(t, of(b.list(), inRepository), 2)
+
+	b.live("SELECT 1") // Somebody came.
+	turn(3)
+	require.Nil(t, b.schedule().GetUnchangedTime())
+	b.Advance(25 * time.Hour) // The books are looked at again though nobody came.
+	servicetest.Eventually(t, "the schedule makes one", func() bool { return len(of(b.list(), inRepository)) == 4 })
+}
+
 // Books that a repository can't take are archived by the schedule.
 func TestBooksThatARepositoryCantTakeAreArchived(t *testing.T) {
 	b := setup(t)

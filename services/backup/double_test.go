@@ -192,9 +192,34 @@ func (d *tenancy) OpenForDump(ctx context.Context, r *tenancyv1.OpenForDumpReque
 	return &tenancyv1.OpenForDumpResponse{Login: login, DataAreas: areas}, err
 }
 
-// CloseDump drops the login.
+// ScanSessionCounts tells of all companies to which nobody is connected.
+func (d *tenancy) ScanSessionCounts(ctx context.Context, _ *tenancyv1.ScanSessionCountsRequest) (*tenancyv1.ScanSessionCountsResponse, error) {
+	conn, err := pgx.Connect(ctx, d.server.DSN("postgres"))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	answer := &tenancyv1.ScanSessionCountsResponse{}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for company, database := range d.databases {
+		c, system, connected := &tenancyv1.SessionCount{Company: company}, int64(0), 0
+		err := conn.QueryRow(ctx, `SELECT (SELECT system_identifier FROM pg_control_system()), d.oid, (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
+			COALESCE((extract(epoch FROM pg_stat_get_db_stat_reset_time(d.oid)) * 1000000)::bigint, 0), pg_stat_get_db_sessions(d.oid), pg_stat_get_db_numbackends(d.oid)
+			FROM pg_database d WHERE d.datname = $1`, database).Scan(&system, &c.Database, &c.StartMicros, &c.ResetMicros, &c.Sessions, &connected)
+		if err != nil {
+			return nil, err
+		}
+		if c.System = uint64(system); connected == 0 {
+			answer.Counts = append(answer.Counts, c)
+		}
+	}
+	return answer, nil
+}
+
+// CloseDump drops the login. Like tenancy's own it does not connect to the company's database.
 func (d *tenancy) CloseDump(ctx context.Context, r *tenancyv1.CloseDumpRequest) (*tenancyv1.CloseDumpResponse, error) {
-	return &tenancyv1.CloseDumpResponse{}, d.exec(ctx, d.database(r.GetCompany()), "DROP OWNED BY "+r.GetUser(), "DROP ROLE "+r.GetUser())
+	return &tenancyv1.CloseDumpResponse{}, d.exec(ctx, "", "DROP ROLE "+r.GetUser())
 }
 
 // dumpLogins counts the logins that were lent to dump and not given back.

@@ -219,3 +219,54 @@ func TestALoginForADumpIsGivenBack(t *testing.T) {
 		t.Error("it lets in")
 	}
 }
+
+// sessions is how often a company's database was connected to, once nobody is.
+func (o *office) sessions() int64 {
+	o.t.Helper()
+	var found *tenancyv1.SessionCount
+	servicetest.Eventually(o.t, "nobody is connected", func() bool {
+		found = o.sessionCount()
+		return found != nil
+	})
+	return found.GetSessions()
+}
+
+func (o *office) sessionCount() *tenancyv1.SessionCount {
+	o.t.Helper()
+	for token := ""; ; {
+		page, err := o.lent().ScanSessionCounts(o.t.Context(), &tenancyv1.ScanSessionCountsRequest{PageToken: token})
+		must(o.t, err)
+		for _, count := range page.GetCounts() {
+			if count.GetCompany() == o.company {
+				return count
+			}
+		}
+		if token = page.GetNextPageToken(); token == "" {
+			return nil
+		}
+	}
+}
+
+// Backup leaves out companies to which nobody has connected; lending and giving back a login that nobody used is no connection.
+func TestWhoConnectsToACompanyIsCounted(t *testing.T) {
+	o := setupOffice(t)
+	before := o.sessions()
+	answer, err := o.lent().OpenForDump(t.Context(), &tenancyv1.OpenForDumpRequest{Company: o.company})
+	must(t, err)
+	if now := o.sessions(); now != before {
+		t.Errorf("a login that was lent counts: %d after %d", now, before)
+	}
+	conn := o.connect(answer.GetLogin())
+	must(t, conn.Ping(t.Context()))
+	if o.sessionCount() != nil {
+		t.Error("it is told of one that somebody is connected to")
+	}
+	_, err = o.lent().CloseDump(t.Context(), &tenancyv1.CloseDumpRequest{Company: o.company, User: answer.GetLogin().GetUser()})
+	must(t, err)
+	if now := o.sessions(); now != before+1 {
+		t.Errorf("one that connected makes %d of %d", now, before)
+	}
+	if _, err := o.lent().ScanSessionCounts(t.Context(), &tenancyv1.ScanSessionCountsRequest{PageToken: "x"}); err == nil {
+		t.Error("a page token that was never answered is taken")
+	}
+}

@@ -69,6 +69,7 @@ type made struct {
 	rows, read int64
 	whole      bool
 	needs      []string
+	rest       string
 }
 
 // make makes a snapshot whole or leaves nothing.
@@ -194,6 +195,7 @@ func (e *Engine) copy(ctx context.Context, a attempt, login *pgtool.Login, m *ma
 	done, err := engine.Make(ctx, repo, engine.Order{
 		Tools: e.Tools, Login: login, Ref: a.begun.Ref, Moment: a.moment, Previous: a.begun.Previous, Whole: a.begun.Whole,
 		Cache: e.Repositories.CacheOf(a.where()), Progress: func(done, expected int64) { a.progress(ctx, done, expected) },
+		Rest: true,
 	})
 	if err != nil {
 		return notMade(ctx, err)
@@ -201,6 +203,9 @@ func (e *Engine) copy(ctx context.Context, a attempt, login *pgtool.Login, m *ma
 	m.size, m.stored, m.rows, m.read = done.Bytes, done.Added, done.Rows, done.Read
 	m.head, m.needs = done.Head[:], done.Needs
 	m.whole = a.begun.Whole || a.begun.Previous == nil
+	if done.Rest != nil {
+		m.rest = done.Rest.String()
+	}
 	return nil
 }
 
@@ -295,7 +300,7 @@ func (e *Engine) finish(ctx context.Context, a attempt, m made) (s *backupv1.Sna
 		if s, err = toProto(done); err != nil {
 			return err
 		}
-		return e.succeeded(ctx, tx, a, s)
+		return e.succeeded(ctx, tx, a, s, m.rest)
 	})
 	return s, constraints.Translate(err)
 }
@@ -307,14 +312,14 @@ func notNil(b []byte) []byte {
 	return b
 }
 
-func (e *Engine) succeeded(ctx context.Context, tx pgx.Tx, a attempt, s *backupv1.Snapshot) error {
+func (e *Engine) succeeded(ctx context.Context, tx pgx.Tx, a attempt, s *backupv1.Snapshot, rest string) error {
 	q := snapshotdb.New(tx)
 	before, err := q.LockCompany(ctx, a.of.ID)
 	if err != nil {
 		return err
 	}
 	if err := q.NoteSuccess(ctx, snapshotdb.NoteSuccessParams{
-		ID: a.of.ID, Snapshot: a.id, LastTime: a.moment, NextTime: e.Rules.Next(a.of.ID, a.moment),
+		ID: a.of.ID, Snapshot: a.id, Rest: rest, LastTime: a.moment, NextTime: e.Rules.Next(a.of.ID, a.moment),
 	}); err != nil {
 		return err
 	}

@@ -210,7 +210,11 @@ func (e *Engine) scheduleProto(of names.Company, c snapshotdb.Company) *backupv1
 	}
 	if c.LastSnapshot != nil {
 		out.LastSnapshot, out.LastSnapshotTime = of.Snapshot(*c.LastSnapshot), timestamppb.New(*c.LastTime)
-		out.AgeSeconds = max(int64(now.Sub(*c.LastTime)/time.Second), 0)
+		shown := *c.LastTime
+		if c.UnchangedTime != nil && c.UnchangedTime.After(shown) {
+			shown, out.UnchangedTime = *c.UnchangedTime, timestamppb.New(*c.UnchangedTime)
+		}
+		out.AgeSeconds = max(int64(now.Sub(shown)/time.Second), 0)
 	}
 	return out
 }

@@ -118,27 +118,40 @@ func (e *Engine) scan(ctx context.Context) error {
 	}
 }
 
+// queuedAtOnce bounds how many companies are queued in one go.
+const queuedAtOnce = 500
+
 // queueDue queues the companies whose turn has come, those without a copy and
-// with the oldest first. A queued company comes again if its job is lost.
+// with the oldest first, but for those that nobody has been to since their last
+// snapshot. A queued company comes again if its job is lost.
 func (e *Engine) queueDue(ctx context.Context) error {
 	now := e.Clock.Now()
-	due, err := e.db().DueCompanies(ctx, snapshotdb.DueCompaniesParams{Now: now, Most: int32(e.AtOnce)})
+	due, err := e.db().DueCompanies(ctx, snapshotdb.DueCompaniesParams{Now: now, Most: queuedAtOnce})
 	if err != nil {
 		return constraints.Translate(err)
 	}
+	quiet := e.quiet(ctx, due, now)
 	for _, c := range due {
-		err := postgres.InTx(ctx, e.DB, func(tx pgx.Tx) error {
-			again := snapshotdb.PostponeParams{ID: c.ID, NextTime: e.Rules.Retry(now, 5)}
-			if err := snapshotdb.New(tx).Postpone(ctx, again); err != nil {
-				return err
-			}
-			return e.jobs.InsertTx(ctx, tx, turn{Subscriber: c.Subscriber, Company: c.ID, Due: c.NextTime}, nil)
-		})
+		if quiet[c.ID] {
+			err = e.db().NoteUnchanged(ctx, snapshotdb.NoteUnchangedParams{ID: c.ID, UnchangedTime: &now, NextTime: e.Rules.Next(c.ID, now)})
+		} else {
+			err = e.queue(ctx, c, now)
+		}
 		if err != nil {
 			return constraints.Translate(err)
 		}
 	}
 	return nil
+}
+
+func (e *Engine) queue(ctx context.Context, c snapshotdb.Company, now time.Time) error {
+	return postgres.InTx(ctx, e.DB, func(tx pgx.Tx) error {
+		again := snapshotdb.PostponeParams{ID: c.ID, NextTime: e.Rules.Retry(now, 5)}
+		if err := snapshotdb.New(tx).Postpone(ctx, again); err != nil {
+			return err
+		}
+		return e.jobs.InsertTx(ctx, tx, turn{Subscriber: c.Subscriber, Company: c.ID, Due: c.NextTime}, nil)
+	})
 }
 
 // takeTurn makes a scheduled snapshot, or notes why there is none.
@@ -209,7 +222,7 @@ func (e *Engine) noteFailed(ctx context.Context, of names.Company, why error) er
 // lateSince is what a company's lateness is counted from.
 func lateSince(c snapshotdb.Company) time.Time {
 	since := c.SeenTime
-	for _, t := range []*time.Time{c.LastTime, c.PausedUntil} {
+	for _, t := range []*time.Time{c.LastTime, c.PausedUntil, c.UnchangedTime} {
 		if t != nil && t.After(since) {
 			since = *t
 		}

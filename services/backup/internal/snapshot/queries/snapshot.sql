@@ -3,17 +3,17 @@ INSERT INTO company (id, subscriber, region, seen_time, next_time) VALUES ($1, $
 ON CONFLICT (id) DO UPDATE SET region = excluded.region WHERE company.region <> excluded.region;
 
 -- name: GetCompany :one
-SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason
+SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time
 FROM company WHERE id = $1 AND subscriber = $2;
 
 -- name: DueCompanies :many
-SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason
+SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time
 FROM company WHERE next_time <= sqlc.arg(now)::timestamptz ORDER BY last_time NULLS FIRST, next_time LIMIT sqlc.arg(most);
 
 -- name: LatestBefore :many
-SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason
+SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time
 FROM company WHERE NOT late AND NOT paused
-    AND greatest(seen_time, last_time, paused_until) < sqlc.arg(before)::timestamptz
+    AND greatest(seen_time, last_time, paused_until, unchanged_time) < sqlc.arg(before)::timestamptz
 ORDER BY id LIMIT 100;
 
 -- name: MarkLate :execrows
@@ -32,13 +32,16 @@ UPDATE company SET paused = false, paused_until = $2 WHERE id = $1 AND paused;
 UPDATE company SET failures = failures + 1, failure_reason = $2, next_time = $3 WHERE id = $1;
 
 -- name: LockCompany :one
-SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason
+SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time
 FROM company WHERE id = $1 FOR UPDATE;
 
 -- name: NoteSuccess :exec
-UPDATE company SET failures = 0, failure_reason = '', late = false, last_snapshot = sqlc.arg(snapshot)::uuid,
+UPDATE company SET failures = 0, failure_reason = '', late = false, last_snapshot = sqlc.arg(snapshot)::uuid, rest = sqlc.arg(rest),
     last_time = sqlc.arg(last_time)::timestamptz, next_time = sqlc.arg(next_time)
 WHERE id = sqlc.arg(id) AND (last_time IS NULL OR last_time <= sqlc.arg(last_time)::timestamptz);
+
+-- name: NoteUnchanged :exec
+UPDATE company SET unchanged_time = $2, next_time = $3 WHERE id = $1;
 
 -- name: UnderWay :one
 SELECT EXISTS (SELECT FROM snapshot WHERE company = $1 AND NOT ready AND lease_time > clock_timestamp());

@@ -26,4 +26,8 @@ type Company struct {
 	Late          bool
 	Failures      int32
 	FailureReason string
+	// How often the database had been connected to when the last snapshot was made and nobody was connected any more; empty when that is not known.
+	Rest string
+	// Until when the books surely stayed as the last snapshot shows them.
+	UnchangedTime *time.Time
 }

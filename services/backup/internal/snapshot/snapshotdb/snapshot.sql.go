@@ -115,7 +115,7 @@ func (q *Queries) DropLost(ctx context.Context, arg DropLostParams) ([]*string, 
 }
 
 const dueCompanies = `-- name: DueCompanies :many
-SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason
+SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time
 FROM company WHERE next_time <= $1::timestamptz ORDER BY last_time NULLS FIRST, next_time LIMIT $2
 `
 
@@ -146,6 +146,8 @@ func (q *Queries) DueCompanies(ctx context.Context, arg DueCompaniesParams) ([]C
 			&i.Late,
 			&i.Failures,
 			&i.FailureReason,
+			&i.Rest,
+			&i.UnchangedTime,
 		); err != nil {
 			return nil, err
 		}
@@ -202,7 +204,7 @@ func (q *Queries) FinishSnapshot(ctx context.Context, arg FinishSnapshotParams) 
 }
 
 const getCompany = `-- name: GetCompany :one
-SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason
+SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time
 FROM company WHERE id = $1 AND subscriber = $2
 `
 
@@ -227,6 +229,8 @@ func (q *Queries) GetCompany(ctx context.Context, arg GetCompanyParams) (Company
 		&i.Late,
 		&i.Failures,
 		&i.FailureReason,
+		&i.Rest,
+		&i.UnchangedTime,
 	)
 	return i, err
 }
@@ -444,9 +448,9 @@ func (q *Queries) KeepRestore(ctx context.Context, id uuid.UUID) error {
 }
 
 const latestBefore = `-- name: LatestBefore :many
-SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason
+SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time
 FROM company WHERE NOT late AND NOT paused
-    AND greatest(seen_time, last_time, paused_until) < $1::timestamptz
+    AND greatest(seen_time, last_time, paused_until, unchanged_time) < $1::timestamptz
 ORDER BY id LIMIT 100
 `
 
@@ -472,6 +476,8 @@ func (q *Queries) LatestBefore(ctx context.Context, before time.Time) ([]Company
 			&i.Late,
 			&i.Failures,
 			&i.FailureReason,
+			&i.Rest,
+			&i.UnchangedTime,
 		); err != nil {
 			return nil, err
 		}
@@ -638,7 +644,7 @@ func (q *Queries) ListSnapshots(ctx context.Context, arg ListSnapshotsParams) ([
 }
 
 const lockCompany = `-- name: LockCompany :one
-SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason
+SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time
 FROM company WHERE id = $1 FOR UPDATE
 `
 
@@ -658,6 +664,8 @@ func (q *Queries) LockCompany(ctx context.Context, id uuid.UUID) (Company, error
 		&i.Late,
 		&i.Failures,
 		&i.FailureReason,
+		&i.Rest,
+		&i.UnchangedTime,
 	)
 	return i, err
 }
@@ -769,13 +777,14 @@ func (q *Queries) NoteFailure(ctx context.Context, arg NoteFailureParams) error 
 }
 
 const noteSuccess = `-- name: NoteSuccess :exec
-UPDATE company SET failures = 0, failure_reason = '', late = false, last_snapshot = $1::uuid,
-    last_time = $2::timestamptz, next_time = $3
-WHERE id = $4 AND (last_time IS NULL OR last_time <= $2::timestamptz)
+UPDATE company SET failures = 0, failure_reason = '', late = false, last_snapshot = $1::uuid, rest = $2,
+    last_time = $3::timestamptz, next_time = $4
+WHERE id = $5 AND (last_time IS NULL OR last_time <= $3::timestamptz)
 `
 
 type NoteSuccessParams struct {
 	Snapshot uuid.UUID
+	Rest     string
 	LastTime time.Time
 	NextTime time.Time
 	ID       uuid.UUID
@@ -784,10 +793,26 @@ type NoteSuccessParams struct {
 func (q *Queries) NoteSuccess(ctx context.Context, arg NoteSuccessParams) error {
 	_, err := q.db.Exec(ctx, noteSuccess,
 		arg.Snapshot,
+		arg.Rest,
 		arg.LastTime,
 		arg.NextTime,
 		arg.ID,
 	)
+	return err
+}
+
+const noteUnchanged = `-- name: NoteUnchanged :exec
+UPDATE company SET unchanged_time = $2, next_time = $3 WHERE id = $1
+`
+
+type NoteUnchangedParams struct {
+	ID            uuid.UUID
+	UnchangedTime *time.Time
+	NextTime      time.Time
+}
+
+func (q *Queries) NoteUnchanged(ctx context.Context, arg NoteUnchangedParams) error {
+	_, err := q.db.Exec(ctx, noteUnchanged, arg.ID, arg.UnchangedTime, arg.NextTime)
 	return err
 }
 

@@ -581,7 +581,8 @@ type BackupSchedule struct {
 	LastSnapshot string `protobuf:"bytes,3,opt,name=last_snapshot,json=lastSnapshot,proto3" json:"last_snapshot,omitempty"`
 	// The moment that it shows; unset before the first.
 	LastSnapshotTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=last_snapshot_time,json=lastSnapshotTime,proto3" json:"last_snapshot_time,omitempty"`
-	// Its age now, in seconds; 0 before the first.
+	// For how many seconds the books may have been otherwise: since that moment,
+	// or since `unchanged_time`; 0 before the first.
 	AgeSeconds int64 `protobuf:"varint,5,opt,name=age_seconds,json=ageSeconds,proto3" json:"age_seconds,omitempty"`
 	// When the next one is due; unset while PAUSED.
 	NextRunTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=next_run_time,json=nextRunTime,proto3" json:"next_run_time,omitempty"`
@@ -603,8 +604,11 @@ type BackupSchedule struct {
 	SecondSnapshotTime *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=second_snapshot_time,json=secondSnapshotTime,proto3" json:"second_snapshot_time,omitempty"`
 	// By how many seconds that is behind the newest snapshot here.
 	SecondLagSeconds int64 `protobuf:"varint,15,opt,name=second_lag_seconds,json=secondLagSeconds,proto3" json:"second_lag_seconds,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Until when the books surely stayed as the last snapshot shows them, since
+	// nobody had connected to them: no new one was made then. Unset when there is no such time after the snapshot.
+	UnchangedTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=unchanged_time,json=unchangedTime,proto3" json:"unchanged_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BackupSchedule) Reset() {
@@ -740,6 +744,13 @@ func (x *BackupSchedule) GetSecondLagSeconds() int64 {
 		return x.SecondLagSeconds
 	}
 	return 0
+}
+
+func (x *BackupSchedule) GetUnchangedTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UnchangedTime
+	}
+	return nil
 }
 
 // Which snapshots are kept: the newest of each of so many hours, days, weeks,
@@ -1225,7 +1236,7 @@ const file_kontor_backup_v1_snapshot_proto_rawDesc = "" +
 	"\x04area\x18\x01 \x01(\tR\x04area\x12\x18\n" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x18\n" +
 	"\aedition\x18\x03 \x01(\tR\aedition\x12\x18\n" +
-	"\aversion\x18\x04 \x01(\tR\aversion\"\xfe\x04\n" +
+	"\aversion\x18\x04 \x01(\tR\aversion\"\xc1\x05\n" +
 	"\x0eBackupSchedule\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12)\n" +
 	"\x10interval_seconds\x18\x02 \x01(\x03R\x0fintervalSeconds\x12#\n" +
@@ -1243,7 +1254,8 @@ const file_kontor_backup_v1_snapshot_proto_rawDesc = "" +
 	"\x04held\x18\f \x01(\bR\x04held\x12#\n" +
 	"\rsecond_region\x18\r \x01(\tR\fsecondRegion\x12L\n" +
 	"\x14second_snapshot_time\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\x12secondSnapshotTime\x12,\n" +
-	"\x12second_lag_seconds\x18\x0f \x01(\x03R\x10secondLagSeconds\"\x83\x01\n" +
+	"\x12second_lag_seconds\x18\x0f \x01(\x03R\x10secondLagSeconds\x12A\n" +
+	"\x0eunchanged_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\runchangedTime\"\x83\x01\n" +
 	"\tRetention\x12\x16\n" +
 	"\x06hourly\x18\x01 \x01(\x05R\x06hourly\x12\x14\n" +
 	"\x05daily\x18\x02 \x01(\x05R\x05daily\x12\x16\n" +
@@ -1349,18 +1361,19 @@ var file_kontor_backup_v1_snapshot_proto_depIdxs = []int32{
 	13, // 8: kontor.backup.v1.BackupSchedule.next_run_time:type_name -> google.protobuf.Timestamp
 	8,  // 9: kontor.backup.v1.BackupSchedule.retention:type_name -> kontor.backup.v1.Retention
 	13, // 10: kontor.backup.v1.BackupSchedule.second_snapshot_time:type_name -> google.protobuf.Timestamp
-	13, // 11: kontor.backup.v1.RestoredCopy.snapshot_time:type_name -> google.protobuf.Timestamp
-	13, // 12: kontor.backup.v1.RestoredCopy.create_time:type_name -> google.protobuf.Timestamp
-	13, // 13: kontor.backup.v1.Comparison.compare_time:type_name -> google.protobuf.Timestamp
-	11, // 14: kontor.backup.v1.Comparison.tables:type_name -> kontor.backup.v1.TableDifference
-	3,  // 15: kontor.backup.v1.TableDifference.fate:type_name -> kontor.backup.v1.TableFate
-	12, // 16: kontor.backup.v1.TableDifference.samples:type_name -> kontor.backup.v1.RowDifference
-	4,  // 17: kontor.backup.v1.RowDifference.fate:type_name -> kontor.backup.v1.RowFate
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	13, // 11: kontor.backup.v1.BackupSchedule.unchanged_time:type_name -> google.protobuf.Timestamp
+	13, // 12: kontor.backup.v1.RestoredCopy.snapshot_time:type_name -> google.protobuf.Timestamp
+	13, // 13: kontor.backup.v1.RestoredCopy.create_time:type_name -> google.protobuf.Timestamp
+	13, // 14: kontor.backup.v1.Comparison.compare_time:type_name -> google.protobuf.Timestamp
+	11, // 15: kontor.backup.v1.Comparison.tables:type_name -> kontor.backup.v1.TableDifference
+	3,  // 16: kontor.backup.v1.TableDifference.fate:type_name -> kontor.backup.v1.TableFate
+	12, // 17: kontor.backup.v1.TableDifference.samples:type_name -> kontor.backup.v1.RowDifference
+	4,  // 18: kontor.backup.v1.RowDifference.fate:type_name -> kontor.backup.v1.RowFate
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_kontor_backup_v1_snapshot_proto_init() }

@@ -675,6 +675,198 @@ func (*DropRestoreTargetResponse) Descriptor() ([]byte, []int) {
 	return file_kontor_tenancy_v1_company_database_service_proto_rawDescGZIP(), []int{10}
 }
 
+// A page of counts: the next cluster's.
+type ScanSessionCountsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// From the page before; empty for the first.
+	PageToken     string `protobuf:"bytes,1,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScanSessionCountsRequest) Reset() {
+	*x = ScanSessionCountsRequest{}
+	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScanSessionCountsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScanSessionCountsRequest) ProtoMessage() {}
+
+func (x *ScanSessionCountsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScanSessionCountsRequest.ProtoReflect.Descriptor instead.
+func (*ScanSessionCountsRequest) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_company_database_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ScanSessionCountsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// A page of counts.
+type ScanSessionCountsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One of each live database to which nobody is connected.
+	Counts []*SessionCount `protobuf:"bytes,1,rep,name=counts,proto3" json:"counts,omitempty"`
+	// For the next page; empty on the last. A cluster that does not answer has an empty page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScanSessionCountsResponse) Reset() {
+	*x = ScanSessionCountsResponse{}
+	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScanSessionCountsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScanSessionCountsResponse) ProtoMessage() {}
+
+func (x *ScanSessionCountsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScanSessionCountsResponse.ProtoReflect.Descriptor instead.
+func (*ScanSessionCountsResponse) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_company_database_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ScanSessionCountsResponse) GetCounts() []*SessionCount {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
+func (x *ScanSessionCountsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// How often a live database was ever connected to (pg_stat_database.sessions).
+type SessionCount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `subscribers/S/companies/C`.
+	Company string `protobuf:"bytes,1,opt,name=company,proto3" json:"company,omitempty"`
+	// The server's identifier.
+	System uint64 `protobuf:"varint,2,opt,name=system,proto3" json:"system,omitempty"`
+	// The database's object id.
+	Database uint32 `protobuf:"varint,3,opt,name=database,proto3" json:"database,omitempty"`
+	// When the server was started, in microseconds since 1970.
+	StartMicros int64 `protobuf:"varint,4,opt,name=start_micros,json=startMicros,proto3" json:"start_micros,omitempty"`
+	// When the database's statistics were reset last, in microseconds since 1970; 0 for never.
+	ResetMicros int64 `protobuf:"varint,5,opt,name=reset_micros,json=resetMicros,proto3" json:"reset_micros,omitempty"`
+	// How often.
+	Sessions      int64 `protobuf:"varint,6,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionCount) Reset() {
+	*x = SessionCount{}
+	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionCount) ProtoMessage() {}
+
+func (x *SessionCount) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_tenancy_v1_company_database_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionCount.ProtoReflect.Descriptor instead.
+func (*SessionCount) Descriptor() ([]byte, []int) {
+	return file_kontor_tenancy_v1_company_database_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *SessionCount) GetCompany() string {
+	if x != nil {
+		return x.Company
+	}
+	return ""
+}
+
+func (x *SessionCount) GetSystem() uint64 {
+	if x != nil {
+		return x.System
+	}
+	return 0
+}
+
+func (x *SessionCount) GetDatabase() uint32 {
+	if x != nil {
+		return x.Database
+	}
+	return 0
+}
+
+func (x *SessionCount) GetStartMicros() int64 {
+	if x != nil {
+		return x.StartMicros
+	}
+	return 0
+}
+
+func (x *SessionCount) GetResetMicros() int64 {
+	if x != nil {
+		return x.ResetMicros
+	}
+	return 0
+}
+
+func (x *SessionCount) GetSessions() int64 {
+	if x != nil {
+		return x.Sessions
+	}
+	return 0
+}
+
 var File_kontor_tenancy_v1_company_database_service_proto protoreflect.FileDescriptor
 
 const file_kontor_tenancy_v1_company_database_service_proto_rawDesc = "" +
@@ -717,16 +909,32 @@ const file_kontor_tenancy_v1_company_database_service_proto_rawDesc = "" +
 	"\acompany\x18\x01 \x01(\v2\x1a.kontor.tenancy.v1.CompanyR\acompany\"=\n" +
 	"\x18DropRestoreTargetRequest\x12!\n" +
 	"\x06target\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\x06target\"\x1b\n" +
-	"\x19DropRestoreTargetResponse*_\n" +
+	"\x19DropRestoreTargetResponse\"B\n" +
+	"\x18ScanSessionCountsRequest\x12&\n" +
+	"\n" +
+	"page_token\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18dR\tpageToken\"|\n" +
+	"\x19ScanSessionCountsResponse\x127\n" +
+	"\x06counts\x18\x01 \x03(\v2\x1f.kontor.tenancy.v1.SessionCountR\x06counts\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbe\x01\n" +
+	"\fSessionCount\x12\x18\n" +
+	"\acompany\x18\x01 \x01(\tR\acompany\x12\x16\n" +
+	"\x06system\x18\x02 \x01(\x04R\x06system\x12\x1a\n" +
+	"\bdatabase\x18\x03 \x01(\rR\bdatabase\x12!\n" +
+	"\fstart_micros\x18\x04 \x01(\x03R\vstartMicros\x12!\n" +
+	"\freset_micros\x18\x05 \x01(\x03R\vresetMicros\x12\x1a\n" +
+	"\bsessions\x18\x06 \x01(\x03R\bsessions*_\n" +
 	"\vRestoreMode\x12\x1c\n" +
 	"\x18RESTORE_MODE_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13RESTORE_MODE_BESIDE\x10\x01\x12\x19\n" +
-	"\x15RESTORE_MODE_IN_PLACE\x10\x022\xfc\x04\n" +
+	"\x15RESTORE_MODE_IN_PLACE\x10\x022\xfc\x05\n" +
 	"\x16CompanyDatabaseService\x12l\n" +
 	"\vOpenForDump\x12%.kontor.tenancy.v1.OpenForDumpRequest\x1a&.kontor.tenancy.v1.OpenForDumpResponse\"\x0e\xca\xf3\x18\n" +
 	"\"\b\n" +
 	"\x06backup\x12f\n" +
 	"\tCloseDump\x12#.kontor.tenancy.v1.CloseDumpRequest\x1a$.kontor.tenancy.v1.CloseDumpResponse\"\x0e\xca\xf3\x18\n" +
+	"\"\b\n" +
+	"\x06backup\x12~\n" +
+	"\x11ScanSessionCounts\x12+.kontor.tenancy.v1.ScanSessionCountsRequest\x1a,.kontor.tenancy.v1.ScanSessionCountsResponse\"\x0e\xca\xf3\x18\n" +
 	"\"\b\n" +
 	"\x06backup\x12\x84\x01\n" +
 	"\x13CreateRestoreTarget\x12-.kontor.tenancy.v1.CreateRestoreTargetRequest\x1a..kontor.tenancy.v1.CreateRestoreTargetResponse\"\x0e\xca\xf3\x18\n" +
@@ -753,7 +961,7 @@ func file_kontor_tenancy_v1_company_database_service_proto_rawDescGZIP() []byte 
 }
 
 var file_kontor_tenancy_v1_company_database_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_kontor_tenancy_v1_company_database_service_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_kontor_tenancy_v1_company_database_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_kontor_tenancy_v1_company_database_service_proto_goTypes = []any{
 	(RestoreMode)(0),                    // 0: kontor.tenancy.v1.RestoreMode
 	(*DatabaseLogin)(nil),               // 1: kontor.tenancy.v1.DatabaseLogin
@@ -767,32 +975,38 @@ var file_kontor_tenancy_v1_company_database_service_proto_goTypes = []any{
 	(*CommitRestoreTargetResponse)(nil), // 9: kontor.tenancy.v1.CommitRestoreTargetResponse
 	(*DropRestoreTargetRequest)(nil),    // 10: kontor.tenancy.v1.DropRestoreTargetRequest
 	(*DropRestoreTargetResponse)(nil),   // 11: kontor.tenancy.v1.DropRestoreTargetResponse
-	(*timestamppb.Timestamp)(nil),       // 12: google.protobuf.Timestamp
-	(*DataArea)(nil),                    // 13: kontor.tenancy.v1.DataArea
-	(*Company)(nil),                     // 14: kontor.tenancy.v1.Company
+	(*ScanSessionCountsRequest)(nil),    // 12: kontor.tenancy.v1.ScanSessionCountsRequest
+	(*ScanSessionCountsResponse)(nil),   // 13: kontor.tenancy.v1.ScanSessionCountsResponse
+	(*SessionCount)(nil),                // 14: kontor.tenancy.v1.SessionCount
+	(*timestamppb.Timestamp)(nil),       // 15: google.protobuf.Timestamp
+	(*DataArea)(nil),                    // 16: kontor.tenancy.v1.DataArea
+	(*Company)(nil),                     // 17: kontor.tenancy.v1.Company
 }
 var file_kontor_tenancy_v1_company_database_service_proto_depIdxs = []int32{
-	12, // 0: kontor.tenancy.v1.DatabaseLogin.expire_time:type_name -> google.protobuf.Timestamp
+	15, // 0: kontor.tenancy.v1.DatabaseLogin.expire_time:type_name -> google.protobuf.Timestamp
 	1,  // 1: kontor.tenancy.v1.OpenForDumpResponse.login:type_name -> kontor.tenancy.v1.DatabaseLogin
-	13, // 2: kontor.tenancy.v1.OpenForDumpResponse.data_areas:type_name -> kontor.tenancy.v1.DataArea
+	16, // 2: kontor.tenancy.v1.OpenForDumpResponse.data_areas:type_name -> kontor.tenancy.v1.DataArea
 	0,  // 3: kontor.tenancy.v1.CreateRestoreTargetRequest.mode:type_name -> kontor.tenancy.v1.RestoreMode
 	1,  // 4: kontor.tenancy.v1.CreateRestoreTargetResponse.login:type_name -> kontor.tenancy.v1.DatabaseLogin
-	14, // 5: kontor.tenancy.v1.CommitRestoreTargetResponse.company:type_name -> kontor.tenancy.v1.Company
-	2,  // 6: kontor.tenancy.v1.CompanyDatabaseService.OpenForDump:input_type -> kontor.tenancy.v1.OpenForDumpRequest
-	4,  // 7: kontor.tenancy.v1.CompanyDatabaseService.CloseDump:input_type -> kontor.tenancy.v1.CloseDumpRequest
-	6,  // 8: kontor.tenancy.v1.CompanyDatabaseService.CreateRestoreTarget:input_type -> kontor.tenancy.v1.CreateRestoreTargetRequest
-	8,  // 9: kontor.tenancy.v1.CompanyDatabaseService.CommitRestoreTarget:input_type -> kontor.tenancy.v1.CommitRestoreTargetRequest
-	10, // 10: kontor.tenancy.v1.CompanyDatabaseService.DropRestoreTarget:input_type -> kontor.tenancy.v1.DropRestoreTargetRequest
-	3,  // 11: kontor.tenancy.v1.CompanyDatabaseService.OpenForDump:output_type -> kontor.tenancy.v1.OpenForDumpResponse
-	5,  // 12: kontor.tenancy.v1.CompanyDatabaseService.CloseDump:output_type -> kontor.tenancy.v1.CloseDumpResponse
-	7,  // 13: kontor.tenancy.v1.CompanyDatabaseService.CreateRestoreTarget:output_type -> kontor.tenancy.v1.CreateRestoreTargetResponse
-	9,  // 14: kontor.tenancy.v1.CompanyDatabaseService.CommitRestoreTarget:output_type -> kontor.tenancy.v1.CommitRestoreTargetResponse
-	11, // 15: kontor.tenancy.v1.CompanyDatabaseService.DropRestoreTarget:output_type -> kontor.tenancy.v1.DropRestoreTargetResponse
-	11, // [11:16] is the sub-list for method output_type
-	6,  // [6:11] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	17, // 5: kontor.tenancy.v1.CommitRestoreTargetResponse.company:type_name -> kontor.tenancy.v1.Company
+	14, // 6: kontor.tenancy.v1.ScanSessionCountsResponse.counts:type_name -> kontor.tenancy.v1.SessionCount
+	2,  // 7: kontor.tenancy.v1.CompanyDatabaseService.OpenForDump:input_type -> kontor.tenancy.v1.OpenForDumpRequest
+	4,  // 8: kontor.tenancy.v1.CompanyDatabaseService.CloseDump:input_type -> kontor.tenancy.v1.CloseDumpRequest
+	12, // 9: kontor.tenancy.v1.CompanyDatabaseService.ScanSessionCounts:input_type -> kontor.tenancy.v1.ScanSessionCountsRequest
+	6,  // 10: kontor.tenancy.v1.CompanyDatabaseService.CreateRestoreTarget:input_type -> kontor.tenancy.v1.CreateRestoreTargetRequest
+	8,  // 11: kontor.tenancy.v1.CompanyDatabaseService.CommitRestoreTarget:input_type -> kontor.tenancy.v1.CommitRestoreTargetRequest
+	10, // 12: kontor.tenancy.v1.CompanyDatabaseService.DropRestoreTarget:input_type -> kontor.tenancy.v1.DropRestoreTargetRequest
+	3,  // 13: kontor.tenancy.v1.CompanyDatabaseService.OpenForDump:output_type -> kontor.tenancy.v1.OpenForDumpResponse
+	5,  // 14: kontor.tenancy.v1.CompanyDatabaseService.CloseDump:output_type -> kontor.tenancy.v1.CloseDumpResponse
+	13, // 15: kontor.tenancy.v1.CompanyDatabaseService.ScanSessionCounts:output_type -> kontor.tenancy.v1.ScanSessionCountsResponse
+	7,  // 16: kontor.tenancy.v1.CompanyDatabaseService.CreateRestoreTarget:output_type -> kontor.tenancy.v1.CreateRestoreTargetResponse
+	9,  // 17: kontor.tenancy.v1.CompanyDatabaseService.CommitRestoreTarget:output_type -> kontor.tenancy.v1.CommitRestoreTargetResponse
+	11, // 18: kontor.tenancy.v1.CompanyDatabaseService.DropRestoreTarget:output_type -> kontor.tenancy.v1.DropRestoreTargetResponse
+	13, // [13:19] is the sub-list for method output_type
+	7,  // [7:13] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_kontor_tenancy_v1_company_database_service_proto_init() }
@@ -807,7 +1021,7 @@ func file_kontor_tenancy_v1_company_database_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kontor_tenancy_v1_company_database_service_proto_rawDesc), len(file_kontor_tenancy_v1_company_database_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   11,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

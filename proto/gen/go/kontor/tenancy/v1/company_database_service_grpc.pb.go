@@ -23,6 +23,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	CompanyDatabaseService_OpenForDump_FullMethodName         = "/kontor.tenancy.v1.CompanyDatabaseService/OpenForDump"
 	CompanyDatabaseService_CloseDump_FullMethodName           = "/kontor.tenancy.v1.CompanyDatabaseService/CloseDump"
+	CompanyDatabaseService_ScanSessionCounts_FullMethodName   = "/kontor.tenancy.v1.CompanyDatabaseService/ScanSessionCounts"
 	CompanyDatabaseService_CreateRestoreTarget_FullMethodName = "/kontor.tenancy.v1.CompanyDatabaseService/CreateRestoreTarget"
 	CompanyDatabaseService_CommitRestoreTarget_FullMethodName = "/kontor.tenancy.v1.CompanyDatabaseService/CommitRestoreTarget"
 	CompanyDatabaseService_DropRestoreTarget_FullMethodName   = "/kontor.tenancy.v1.CompanyDatabaseService/DropRestoreTarget"
@@ -40,6 +41,11 @@ type CompanyDatabaseServiceClient interface {
 	// Gives back a login for a dump, and ends its connections. Repeating it changes
 	// nothing.
 	CloseDump(ctx context.Context, in *CloseDumpRequest, opts ...grpc.CallOption) (*CloseDumpResponse, error)
+	// How often companies' live databases were ever connected to, of those to
+	// which nobody is connected now: one page a cluster, asked of it with a few
+	// queries, however many databases it has. Whoever noted the same earlier, with
+	// nobody connected, knows that nobody has been there in between.
+	ScanSessionCounts(ctx context.Context, in *ScanSessionCountsRequest, opts ...grpc.CallOption) (*ScanSessionCountsResponse, error)
 	// Makes an empty database on the company's cluster to restore into, with a
 	// login that owns it. Repeated with the same key it answers the same database.
 	CreateRestoreTarget(ctx context.Context, in *CreateRestoreTargetRequest, opts ...grpc.CallOption) (*CreateRestoreTargetResponse, error)
@@ -74,6 +80,16 @@ func (c *companyDatabaseServiceClient) CloseDump(ctx context.Context, in *CloseD
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CloseDumpResponse)
 	err := c.cc.Invoke(ctx, CompanyDatabaseService_CloseDump_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *companyDatabaseServiceClient) ScanSessionCounts(ctx context.Context, in *ScanSessionCountsRequest, opts ...grpc.CallOption) (*ScanSessionCountsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ScanSessionCountsResponse)
+	err := c.cc.Invoke(ctx, CompanyDatabaseService_ScanSessionCounts_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -122,6 +138,11 @@ type CompanyDatabaseServiceServer interface {
 	// Gives back a login for a dump, and ends its connections. Repeating it changes
 	// nothing.
 	CloseDump(context.Context, *CloseDumpRequest) (*CloseDumpResponse, error)
+	// How often companies' live databases were ever connected to, of those to
+	// which nobody is connected now: one page a cluster, asked of it with a few
+	// queries, however many databases it has. Whoever noted the same earlier, with
+	// nobody connected, knows that nobody has been there in between.
+	ScanSessionCounts(context.Context, *ScanSessionCountsRequest) (*ScanSessionCountsResponse, error)
 	// Makes an empty database on the company's cluster to restore into, with a
 	// login that owns it. Repeated with the same key it answers the same database.
 	CreateRestoreTarget(context.Context, *CreateRestoreTargetRequest) (*CreateRestoreTargetResponse, error)
@@ -147,6 +168,9 @@ func (UnimplementedCompanyDatabaseServiceServer) OpenForDump(context.Context, *O
 }
 func (UnimplementedCompanyDatabaseServiceServer) CloseDump(context.Context, *CloseDumpRequest) (*CloseDumpResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CloseDump not implemented")
+}
+func (UnimplementedCompanyDatabaseServiceServer) ScanSessionCounts(context.Context, *ScanSessionCountsRequest) (*ScanSessionCountsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ScanSessionCounts not implemented")
 }
 func (UnimplementedCompanyDatabaseServiceServer) CreateRestoreTarget(context.Context, *CreateRestoreTargetRequest) (*CreateRestoreTargetResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateRestoreTarget not implemented")
@@ -211,6 +235,24 @@ func _CompanyDatabaseService_CloseDump_Handler(srv interface{}, ctx context.Cont
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(CompanyDatabaseServiceServer).CloseDump(ctx, req.(*CloseDumpRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CompanyDatabaseService_ScanSessionCounts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ScanSessionCountsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CompanyDatabaseServiceServer).ScanSessionCounts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CompanyDatabaseService_ScanSessionCounts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CompanyDatabaseServiceServer).ScanSessionCounts(ctx, req.(*ScanSessionCountsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -283,6 +325,10 @@ var CompanyDatabaseService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CloseDump",
 			Handler:    _CompanyDatabaseService_CloseDump_Handler,
+		},
+		{
+			MethodName: "ScanSessionCounts",
+			Handler:    _CompanyDatabaseService_ScanSessionCounts_Handler,
 		},
 		{
 			MethodName: "CreateRestoreTarget",
