@@ -264,6 +264,19 @@ func (v *victim) killRestore(round int) {
 	d.Restore, d.Login, d.Snapshot = true, v.empty(v.t), v.last.Known
 	v.run(round, d)
 	require.NoError(v.t, verify(v.t, v.repo, v.last.Known))
+	v.goOn(d.Login)
+}
+
+// goOn restores into the database that a killed process left, which comes out whole, or is refused.
+func (v *victim) goOn(left *pgtool.Login) {
+	order := RestoreOrder{Tools: v.tools, Login: v.empty(v.t), Ref: v.last.Ref, Head: &v.last.Head}
+	_, err := Restore(v.t.Context(), v.repo, order)
+	require.NoError(v.t, err)
+	want := v.digest(v.t, order.Login)
+	order.Login, order.Resume = left, true
+	if _, err := Restore(v.t.Context(), v.repo, order); err == nil {
+		require.Equal(v.t, want, v.digest(v.t, left))
+	}
 }
 
 // doomed draws where the process ends.

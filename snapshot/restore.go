@@ -28,6 +28,9 @@ type RestoreOrder struct {
 	Head *Head
 	// Connections that fill tables and build indexes at once; 0 means 3.
 	Connections int
+	// Resume goes on where an attempt before was cut off that left tables filled in the database. One that was cut off earlier
+	// or later than that is an error, as is another snapshot's: then the database is to be dropped.
+	Resume bool
 	// Progress hears how many bytes of rows are restored, from many goroutines; it may be nil.
 	Progress func(done, all int64)
 }
@@ -36,6 +39,8 @@ type RestoreOrder struct {
 type Restored struct {
 	// Rows and Bytes of the tables' lines.
 	Rows, Bytes int64
+	// Resumed says that an attempt before had begun to fill.
+	Resumed bool
 }
 
 // restorer is a restore being carried out.
@@ -43,6 +48,8 @@ type restorer struct {
 	RestoreOrder
 	reader   *reader
 	manifest *snapshotv1.Manifest
+	progress *progress
+	resumed  bool
 	done     atomic.Int64
 	all      int64
 }
@@ -69,7 +76,7 @@ func Restore(ctx context.Context, repo Repository, o RestoreOrder) (*Restored, e
 	if err = errors.Join(err, os.RemoveAll(dir)); err != nil {
 		return nil, err
 	}
-	made := &Restored{}
+	made := &Restored{Resumed: r.resumed}
 	for _, t := range r.manifest.GetTables() {
 		made.Rows += int64(t.GetRows())
 		made.Bytes += int64(t.GetBytes())
@@ -81,18 +88,20 @@ func (r *restorer) restore(ctx context.Context, schema string) error {
 	if err := r.writeSchema(ctx, schema); err != nil {
 		return err
 	}
-	if err := r.Tools.RestoreSection(ctx, r.Login, schema, pgtool.PreData, 1); err != nil {
+	err := r.connected(ctx, func(conn *pgx.Conn) error { return r.begin(ctx, conn, schema) })
+	if err != nil {
 		return err
 	}
 	if err := r.fill(ctx); err != nil {
 		return err
 	}
-	conn, err := connect(ctx, r.Login)
+	err = r.connected(ctx, func(conn *pgx.Conn) error {
+		if err := r.setSequences(ctx, conn); err != nil {
+			return err
+		}
+		return endFilling(ctx, conn)
+	})
 	if err != nil {
-		return err
-	}
-	err = r.setSequences(ctx, conn)
-	if err = errors.Join(err, conn.Close(ctx)); err != nil {
 		return err
 	}
 	if err := r.Tools.RestoreSection(ctx, r.Login, schema, pgtool.PostData, r.Connections); err != nil {
@@ -104,14 +113,35 @@ func (r *restorer) restore(ctx context.Context, schema string) error {
 	return r.refreshViews(ctx)
 }
 
-// validateIndexes has PostgreSQL look again whether indexes of partitioned tables are complete. Connections that attach their
-// parts at once do not see one another's, and each may leave it to the other to find that all are there.
-func (r *restorer) validateIndexes(ctx context.Context) error {
+// connected does something on a connection of its own.
+func (r *restorer) connected(ctx context.Context, do func(conn *pgx.Conn) error) error {
 	conn, err := connect(ctx, r.Login)
 	if err != nil {
 		return err
 	}
-	_, err = conn.Exec(ctx, `DO $do$ DECLARE one record; BEGIN
+	return errors.Join(do(conn), conn.Close(ctx))
+}
+
+// begin makes the tables, unless an attempt before did.
+func (r *restorer) begin(ctx context.Context, conn *pgx.Conn, schema string) (err error) {
+	if r.Resume {
+		if r.progress, err = r.found(ctx, conn); err != nil || r.progress != nil {
+			r.resumed = r.progress != nil
+			return err
+		}
+	}
+	if err := r.Tools.RestoreSection(ctx, r.Login, schema, pgtool.PreData, 1); err != nil {
+		return err
+	}
+	r.progress, err = r.beginFilling(ctx, conn)
+	return err
+}
+
+// validateIndexes has PostgreSQL look again whether indexes of partitioned tables are complete. Connections that attach their
+// parts at once do not see one another's, and each may leave it to the other to find that all are there.
+func (r *restorer) validateIndexes(ctx context.Context) error {
+	return r.connected(ctx, func(conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, `DO $do$ DECLARE one record; BEGIN
 	FOR one IN SELECT i.indexrelid::regclass AS above, (SELECT h.inhrelid::regclass FROM pg_catalog.pg_inherits h WHERE h.inhparent = i.indexrelid LIMIT 1) AS below
 		FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid WHERE c.relkind = 'I' AND NOT i.indisvalid
 		ORDER BY (SELECT pg_catalog.count(*) FROM pg_catalog.pg_partition_ancestors(i.indexrelid)) DESC
@@ -120,7 +150,8 @@ func (r *restorer) validateIndexes(ctx context.Context) error {
 			EXECUTE pg_catalog.format('ALTER INDEX %s ATTACH PARTITION %s', one.above, one.below);
 		END IF;
 	END LOOP; END $do$`)
-	return errors.Join(err, conn.Close(ctx))
+		return err
+	})
 }
 
 // writeSchema puts the definitions' archive in a file.
@@ -175,15 +206,22 @@ func (r *restorer) fillings() (all []filling) {
 // fill restores all rows, the largest tables first, over some connections at once.
 func (r *restorer) fill(ctx context.Context) error {
 	var jobs []job
-	for _, f := range r.fillings() {
+	for i, f := range r.fillings() {
+		what := fmt.Sprintf("filling %d", i)
+		if r.progress.done[what] {
+			r.done.Add(f.bytes)
+			continue
+		}
 		jobs = append(jobs, func(ctx context.Context, conn *pgx.Conn) error {
-			if err := r.fillTable(ctx, conn, f); err != nil {
+			if err := r.fillTable(ctx, conn, f, what); err != nil {
 				return fmt.Errorf("restore %s: %w", quote(f.table.GetRelation()), err)
 			}
 			return nil
 		})
 	}
-	jobs = append(jobs, r.fillObjects)
+	if !r.progress.done[objectsFilled] {
+		jobs = append(jobs, r.fillObjects)
+	}
 	var conns []*pgx.Conn
 	defer func() {
 		for _, conn := range conns {
@@ -202,7 +240,7 @@ func (r *restorer) fill(ctx context.Context) error {
 
 // fillTable fills in one transaction. A table that is emptied in it first takes rows that are frozen already, so that
 // nobody has to look at them again to see that everybody may.
-func (r *restorer) fillTable(ctx context.Context, conn *pgx.Conn, f filling) error {
+func (r *restorer) fillTable(ctx context.Context, conn *pgx.Conn, f filling, what string) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		into, err := entrance(ctx, tx, f.table.GetRelation())
 		if err != nil {
@@ -220,7 +258,7 @@ func (r *restorer) fillTable(ctx context.Context, conn *pgx.Conn, f filling) err
 				return err
 			}
 		}
-		return nil
+		return noteDone(ctx, tx, what)
 	})
 }
 
@@ -268,30 +306,34 @@ func (r *restorer) copyIn(ctx context.Context, conn *pgx.Conn, p *snapshotv1.Par
 	return err
 }
 
+// objectsFilled is noted when the large objects are there.
+const objectsFilled = "large objects"
+
 // fillObjects restores large objects by way of a temporary table.
 func (r *restorer) fillObjects(ctx context.Context, conn *pgx.Conn) error {
 	t := r.manifest.GetLargeObjects()
 	if t == nil {
 		return nil
 	}
-	if _, err := conn.Exec(ctx, "CREATE TEMPORARY TABLE kontor_objects (loid oid, place bigint, data bytea)"); err != nil {
-		return err
-	}
-	for _, p := range t.GetParts() {
-		if err := r.copyIn(ctx, conn, p, "COPY pg_temp.kontor_objects FROM STDIN"); err != nil {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "CREATE TEMPORARY TABLE kontor_objects (loid oid, place bigint, data bytea) ON COMMIT DROP"); err != nil {
 			return err
 		}
-	}
-	for _, statement := range []string{
-		"SELECT pg_catalog.lo_create(loid) FROM (SELECT DISTINCT loid FROM pg_temp.kontor_objects) o",
-		fmt.Sprintf("SELECT pg_catalog.lo_put(loid, place * %d, data) FROM pg_temp.kontor_objects", objectPiece),
-		"DROP TABLE pg_temp.kontor_objects",
-	} {
-		if _, err := conn.Exec(ctx, statement); err != nil {
-			return err
+		for _, p := range t.GetParts() {
+			if err := r.copyIn(ctx, conn, p, "COPY pg_temp.kontor_objects FROM STDIN"); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
+		for _, statement := range []string{
+			"SELECT pg_catalog.lo_create(loid) FROM (SELECT DISTINCT loid FROM pg_temp.kontor_objects) o",
+			fmt.Sprintf("SELECT pg_catalog.lo_put(loid, place * %d, data) FROM pg_temp.kontor_objects", objectPiece),
+		} {
+			if _, err := tx.Exec(ctx, statement); err != nil {
+				return err
+			}
+		}
+		return noteDone(ctx, tx, objectsFilled)
+	})
 }
 
 func (r *restorer) setSequences(ctx context.Context, conn *pgx.Conn) error {
@@ -307,14 +349,12 @@ func (r *restorer) refreshViews(ctx context.Context) error {
 	if len(r.manifest.GetMaterializedViews()) == 0 {
 		return nil
 	}
-	conn, err := connect(ctx, r.Login)
-	if err != nil {
-		return err
-	}
-	for _, v := range r.manifest.GetMaterializedViews() {
-		if _, err = conn.Exec(ctx, "REFRESH MATERIALIZED VIEW "+quote(v)); err != nil {
-			break
+	return r.connected(ctx, func(conn *pgx.Conn) error {
+		for _, v := range r.manifest.GetMaterializedViews() {
+			if _, err := conn.Exec(ctx, "REFRESH MATERIALIZED VIEW "+quote(v)); err != nil {
+				return err
+			}
 		}
-	}
-	return errors.Join(err, conn.Close(ctx))
+		return nil
+	})
 }
