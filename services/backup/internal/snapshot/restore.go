@@ -93,11 +93,7 @@ func (e *Engine) beginRestore(ctx context.Context, r *restoring) error {
 
 // prepare fills the target and, before the live books are replaced, makes a snapshot of them.
 func (e *Engine) prepare(ctx context.Context, r *restoring) error {
-	login, err := e.freshTarget(ctx, r)
-	if err != nil {
-		return err
-	}
-	if err := e.fill(ctx, r, login); err != nil {
+	if err := e.fillTarget(ctx, r); err != nil {
 		return err
 	}
 	if !r.beside() {
@@ -107,6 +103,35 @@ func (e *Engine) prepare(ctx context.Context, r *restoring) error {
 	}
 	r.State = committing
 	return constraints.Translate(e.db().SetRestoreState(ctx, snapshotdb.SetRestoreStateParams{ID: r.ID, State: r.State}))
+}
+
+// fillTarget goes on with what an attempt before has left, where that is possible, or begins anew.
+func (e *Engine) fillTarget(ctx context.Context, r *restoring) error {
+	if r.Attempt > 0 && backupv1.SnapshotForm(r.from.Form) == inRepository {
+		err := e.goOn(ctx, r)
+		if err == nil || ctx.Err() != nil || has(err, commonv1.Reason_REASON_SNAPSHOT_DAMAGED) {
+			return err
+		}
+		e.Log.InfoContext(ctx, "a restore that was cut off begins anew", "restore", r.ID, "err", err)
+	}
+	login, err := e.freshTarget(ctx, r)
+	if err != nil {
+		return err
+	}
+	return e.fill(ctx, r, login, false)
+}
+
+// goOn fills what the attempt before has not. Tenancy gives its target again, with another login: the one before ends.
+func (e *Engine) goOn(ctx context.Context, r *restoring) error {
+	made, err := e.createTarget(ctx, r)
+	if err != nil {
+		return err
+	}
+	r.Target = made.GetTarget()
+	if err := e.db().SetTarget(ctx, snapshotdb.SetTargetParams{ID: r.ID, Target: r.Target}); err != nil {
+		return constraints.Translate(err)
+	}
+	return e.fill(ctx, r, made.GetLogin(), true)
 }
 
 func (r *restoring) key() string { return fmt.Sprintf("%s-%d", r.ID, r.Attempt) }
@@ -164,7 +189,7 @@ func (e *Engine) dropTarget(ctx context.Context, r *restoring) error {
 }
 
 // fill restores the snapshot. What can't be read is noted on it.
-func (e *Engine) fill(ctx context.Context, r *restoring, target *tenancyv1.DatabaseLogin) error {
+func (e *Engine) fill(ctx context.Context, r *restoring, target *tenancyv1.DatabaseLogin, resume bool) error {
 	login := loginOf(target)
 	if err := pgtool.Reach(ctx, login); err != nil {
 		return err
@@ -179,7 +204,8 @@ func (e *Engine) fill(ctx context.Context, r *restoring, target *tenancyv1.Datab
 	}
 	known := knownOf(r.from)
 	_, err = engine.Restore(ctx, repo, engine.RestoreOrder{
-		Tools: e.Tools, Login: login, Ref: known.Ref, Head: &known.Head, Progress: func(done, _ int64) { say(done) },
+		Tools: e.Tools, Login: login, Ref: known.Ref, Head: &known.Head, Resume: resume,
+		Progress: func(done, _ int64) { say(done) },
 	})
 	if err == nil || ctx.Err() != nil || damage(err) != "" {
 		return e.noteDamage(ctx, r, err)
