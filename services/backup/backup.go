@@ -51,14 +51,15 @@ type Config struct {
 	TidyInterval             time.Duration `koanf:"tidy_interval" doc:"How often a company's repository is cleared of what no snapshot needs, by business time." default:"24h"`
 	CacheDir                 string        `koanf:"cache_dir" doc:"Folder of this machine for what a company's next snapshot needs of its last; it may be lost. Empty for one in the user's cache folder." default:""`
 	SnapshotsAtOnce          int           `koanf:"snapshots_at_once" doc:"How many scheduled snapshots one copy of the service makes at a time." default:"2"`
+	SnapshotsAtOnceOnCluster int           `koanf:"snapshots_at_once_on_cluster" doc:"How many scheduled snapshots all copies of the service together make of one cluster's databases at a time." default:"4"`
 	ScheduleCheckInterval    time.Duration `koanf:"schedule_check_interval" doc:"How often due and late snapshots are looked for." default:"5s"`
 	CompanyScanInterval      time.Duration `koanf:"company_scan_interval" doc:"How often tenancy is asked for companies whose events were missed." default:"10m"`
 }
 
 // New wires backup.
 func New(ctx context.Context, cfg Config) (*service.Service, error) {
-	if cfg.SnapshotInterval < time.Minute || cfg.SnapshotsAtOnce < 1 || cfg.BlobURL == cfg.KeyBlobURL {
-		return nil, errors.New("backup: snapshot_interval is a minute or more, snapshots_at_once 1 or more, and keys lie in a store of their own")
+	if cfg.SnapshotInterval < time.Minute || cfg.SnapshotsAtOnce < 1 || cfg.SnapshotsAtOnceOnCluster < 1 || cfg.BlobURL == cfg.KeyBlobURL {
+		return nil, errors.New("backup: snapshot_interval is a minute or more, snapshots_at_once and snapshots_at_once_on_cluster 1 or more, and keys lie in a store of their own")
 	}
 	kms, err := keys.NewLocal(cfg.KeyEncryptionKey, cfg.KeyEncryptionKeyPrevious)
 	if err != nil {
@@ -104,7 +105,7 @@ func wire(ctx context.Context, s *service.Service, cfg Config, kms keys.KMS, too
 	engine, err := snapshot.New(snapshot.Deps{
 		DB: s.DB, Clock: clock, IDs: id.New, Log: s.Log, Meter: s.Telemetry.Meter("kontor.backup"), Objects: objects,
 		Repositories: repositories, Second: copier,
-		Keys: companyKeys, ArchiveEvery: cfg.ArchiveInterval, Tools: tools, Rules: schedule.Rules{Interval: cfg.SnapshotInterval}, AtOnce: cfg.SnapshotsAtOnce,
+		Keys: companyKeys, ArchiveEvery: cfg.ArchiveInterval, Tools: tools, Rules: schedule.Rules{Interval: cfg.SnapshotInterval}, AtOnce: cfg.SnapshotsAtOnce, AtOnceOnCluster: cfg.SnapshotsAtOnceOnCluster,
 		Operations: operations, Pages: s.Pages,
 		Databases: tenancyv1.NewCompanyDatabaseServiceClient(s.Peer("tenancy")),
 		Directory: tenancyv1.NewDirectoryServiceClient(s.Peer("tenancy")),

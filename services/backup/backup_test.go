@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"testing"
@@ -292,6 +293,29 @@ func TestACompanyThatNobodyCameToIsLeftOut(t *testing.T) {
 	require.Nil(t, b.schedule().GetUnchangedTime())
 	b.Advance(25 * time.Hour) // The books are looked at again though nobody came.
 	servicetest.Eventually(t, "the schedule makes one", func() bool { return len(of(b.list(), inRepository)) == 4 })
+}
+
+// So many are made of one cluster's databases at a time, by all copies of the service; who finds no slot comes again, and that is no failure.
+func TestAClusterThatIsBusyIsLeftForAMoment(t *testing.T) {
+	b := setup(t)
+	b.schedule()
+	told := b.Events("kontor.backup.snapshot.>")
+	locks, err := b.DB.Acquire(t.Context())
+	require.NoError(t, err)
+	cluster := fmt.Sprintf("127.0.0.1:%d", b.tenancy.server.Port())
+	_, err = locks.Exec(t.Context(), "SELECT pg_advisory_lock(hashtextextended($1 || ' slot ' || n, 0)) FROM generate_series(0, 3) n", cluster)
+	require.NoError(t, err)
+	due := b.schedule().GetNextRunTime().AsTime()
+	b.Advance(2*time.Hour + time.Second)
+	servicetest.Eventually(t, "it was looked for a slot", func() bool {
+		next := b.schedule().GetNextRunTime().AsTime()
+		return next.After(due) && next.Sub(due) < 3*time.Hour && b.schedule().GetFailures() == 0 && len(b.list()) == 0
+	})
+	_, err = locks.Exec(t.Context(), "SELECT pg_advisory_unlock_all()")
+	require.NoError(t, err)
+	locks.Release()
+	b.Advance(20 * time.Minute)
+	require.Equal(t, "kontor.backup.snapshot.created", servicetest.Next(t, told).Envelope.GetType())
 }
 
 // Books that a repository can't take are archived by the schedule.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -177,13 +178,21 @@ func (e *Engine) carryOut(ctx context.Context, a attempt) (m made, err error) {
 		return m, err
 	}
 	login := loginOf(opened.GetLogin())
-	if err := pgtool.Reach(ctx, login); err != nil {
-		return m, err
+	store := func() error {
+		if err := pgtool.Reach(ctx, login); err != nil {
+			return err
+		}
+		if a.form == archived {
+			return e.archive(ctx, a, login, &m)
+		}
+		return e.copy(ctx, a, login, &m)
 	}
-	if a.form == archived {
-		return m, e.archive(ctx, a, login, &m)
+	if a.origin == backupv1.SnapshotOrigin_SNAPSHOT_ORIGIN_SCHEDULED {
+		err = e.inSlot(ctx, net.JoinHostPort(login.Host, strconv.Itoa(login.Port)), store)
+	} else {
+		err = store()
 	}
-	return m, e.copy(ctx, a, login, &m)
+	return m, err
 }
 
 // copy adds the books to the company's repository.
@@ -340,7 +349,7 @@ func (e *Engine) undo(ctx context.Context, a attempt, failed error) error {
 	err := e.remove(clean, a.key) // What is left in a repository goes with its collections.
 	err = errors.Join(err, postgres.InTx(clean, e.DB, func(tx pgx.Tx) error {
 		q := snapshotdb.New(tx)
-		if err := q.DropClaim(clean, snapshotdb.DropClaimParams{ID: a.id, Claim: a.claim}); err != nil || ctx.Err() != nil || errors.Is(failed, errTaken) {
+		if err := q.DropClaim(clean, snapshotdb.DropClaimParams{ID: a.id, Claim: a.claim}); err != nil || ctx.Err() != nil || errors.Is(failed, errTaken) || errors.Is(failed, errBusy) {
 			return err
 		}
 		return e.failed(clean, tx, a.of, a.origin, failed)

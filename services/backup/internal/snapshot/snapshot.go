@@ -56,6 +56,8 @@ type Deps struct {
 	Tools  pgtool.Tools
 	Rules  schedule.Rules
 	AtOnce int
+	// AtOnceOnCluster is how many snapshots the schedule makes on one cluster at a time, over all copies of the service.
+	AtOnceOnCluster int
 	// ArchiveEvery is how often an archive is made beside the snapshots in repositories.
 	ArchiveEvery time.Duration
 	Operations   *operation.Store

@@ -175,7 +175,11 @@ func (e *Engine) takeTurn(ctx context.Context, t turn) error {
 	if err != nil {
 		return e.noteFailed(ctx, of, err)
 	}
-	if err := e.makeScheduled(ctx, of); err != nil && ctx.Err() == nil {
+	err = e.makeScheduled(ctx, of)
+	if errors.Is(err, errBusy) {
+		return constraints.Translate(e.db().Postpone(ctx, snapshotdb.PostponeParams{ID: of.ID, NextTime: e.Clock.Now().Add(busyPause)}))
+	}
+	if err != nil && ctx.Err() == nil {
 		e.Log.WarnContext(ctx, "a scheduled snapshot was not made", "company", of.Name(), "err", err)
 	}
 	return nil // The schedule brings it again.

@@ -43,6 +43,12 @@ WHERE id = sqlc.arg(id) AND (last_time IS NULL OR last_time <= sqlc.arg(last_tim
 -- name: NoteUnchanged :exec
 UPDATE company SET unchanged_time = $2, next_time = $3 WHERE id = $1;
 
+-- name: TakeSlot :one
+SELECT pg_try_advisory_lock(hashtextextended($1::text, 0));
+
+-- name: GiveSlot :exec
+SELECT pg_advisory_unlock(hashtextextended($1::text, 0));
+
 -- name: UnderWay :one
 SELECT EXISTS (SELECT FROM snapshot WHERE company = $1 AND NOT ready AND lease_time > clock_timestamp());
 

@@ -380,6 +380,15 @@ func (q *Queries) GetSnapshot(ctx context.Context, arg GetSnapshotParams) (GetSn
 	return i, err
 }
 
+const giveSlot = `-- name: GiveSlot :exec
+SELECT pg_advisory_unlock(hashtextextended($1::text, 0))
+`
+
+func (q *Queries) GiveSlot(ctx context.Context, dollar_1 string) error {
+	_, err := q.db.Exec(ctx, giveSlot, dollar_1)
+	return err
+}
+
 const hasObject = `-- name: HasObject :one
 SELECT EXISTS (SELECT FROM snapshot WHERE object_key = $1)
 `
@@ -949,6 +958,17 @@ type SetTargetParams struct {
 func (q *Queries) SetTarget(ctx context.Context, arg SetTargetParams) error {
 	_, err := q.db.Exec(ctx, setTarget, arg.ID, arg.Target)
 	return err
+}
+
+const takeSlot = `-- name: TakeSlot :one
+SELECT pg_try_advisory_lock(hashtextextended($1::text, 0))
+`
+
+func (q *Queries) TakeSlot(ctx context.Context, dollar_1 string) (bool, error) {
+	row := q.db.QueryRow(ctx, takeSlot, dollar_1)
+	var pg_try_advisory_lock bool
+	err := row.Scan(&pg_try_advisory_lock)
+	return pg_try_advisory_lock, err
 }
 
 const underWay = `-- name: UnderWay :one
