@@ -22,9 +22,11 @@ import (
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
+	"kontor.internal/services/backup/internal/keeping"
 	"kontor.internal/services/backup/internal/keys"
 	"kontor.internal/services/backup/internal/region"
 	"kontor.internal/services/backup/internal/repository"
+	"kontor.internal/services/backup/internal/retention"
 	"kontor.internal/services/backup/internal/schedule"
 	"kontor.internal/services/backup/internal/second"
 	"kontor.internal/services/backup/internal/snapshot"
@@ -49,6 +51,12 @@ type Config struct {
 	ArchiveInterval          time.Duration `koanf:"archive_interval" doc:"How often an archive of a second form is made beside the snapshots, by business time." default:"168h"`
 	WholeReadInterval        time.Duration `koanf:"whole_read_interval" doc:"How often every row of a company's books is read for a snapshot, also what surely did not change, by business time." default:"168h"`
 	TidyInterval             time.Duration `koanf:"tidy_interval" doc:"How often a company's repository is cleared of what no snapshot needs, by business time." default:"24h"`
+	KeepHourly               int           `koanf:"keep_hourly" doc:"Of how many hours the newest snapshot is kept." default:"24"`
+	KeepDaily                int           `koanf:"keep_daily" doc:"Of how many days the newest snapshot is kept." default:"30"`
+	KeepWeekly               int           `koanf:"keep_weekly" doc:"Of how many weeks the newest snapshot is kept." default:"12"`
+	KeepMonthly              int           `koanf:"keep_monthly" doc:"Of how many months the newest snapshot is kept." default:"12"`
+	KeepYearly               int           `koanf:"keep_yearly" doc:"Of how many years the newest snapshot is kept." default:"7"`
+	CopiesKeptAfterLeaving   time.Duration `koanf:"copies_kept_after_leaving" doc:"How long copies are kept after the licence has ended to let a subscriber read its data, before their keys are destroyed; by business time." default:"2160h"`
 	CacheDir                 string        `koanf:"cache_dir" doc:"Folder of this machine for what a company's next snapshot needs of its last; it may be lost. Empty for one in the user's cache folder." default:""`
 	SnapshotsAtOnce          int           `koanf:"snapshots_at_once" doc:"How many scheduled snapshots one copy of the service makes at a time." default:"2"`
 	SnapshotsAtOnceOnCluster int           `koanf:"snapshots_at_once_on_cluster" doc:"How many scheduled snapshots all copies of the service together make of one cluster's databases at a time." default:"4"`
@@ -99,25 +107,34 @@ func wire(ctx context.Context, s *service.Service, cfg Config, kms keys.KMS, too
 	}
 	clock, companyKeys := storedClock{s.Clock}, &keys.Keys{KMS: kms, Store: keyStore}
 	repositories := &repository.Repositories{
-		DB: s.DB, Clock: clock, Stores: stores, Keys: companyKeys, Cache: cacheDir(cfg), WholeEvery: cfg.WholeReadInterval, TidyEvery: cfg.TidyInterval,
+		DB: s.DB, Clock: clock, Stores: stores, Keys: companyKeys, Cache: cacheDir(cfg), WholeEvery: cfg.WholeReadInterval,
 	}
+	may := rights.New(licensingv1.NewRightServiceClient(s.Peer("licensing")))
+	keeper := keeping.New(keeping.Deps{
+		DB: s.DB, Clock: clock, IDs: id.New, Log: s.Log, Repositories: repositories, Keys: companyKeys, Rules: retention.Rules{
+			Hourly: cfg.KeepHourly, Daily: cfg.KeepDaily, Weekly: cfg.KeepWeekly, Monthly: cfg.KeepMonthly, Yearly: cfg.KeepYearly,
+		},
+		Rights: may, Pages: s.Pages, TidyEvery: cfg.TidyInterval, KeptAfterLeaving: cfg.CopiesKeptAfterLeaving, Rewrap: cfg.KeyEncryptionKeyPrevious != "",
+	})
 	copier := &second.Copier{DB: s.DB, Clock: clock, Log: s.Log, Repositories: repositories, CollectEvery: cfg.TidyInterval}
 	engine, err := snapshot.New(snapshot.Deps{
 		DB: s.DB, Clock: clock, IDs: id.New, Log: s.Log, Meter: s.Telemetry.Meter("kontor.backup"), Objects: objects,
-		Repositories: repositories, Second: copier,
+		Repositories: repositories, Second: copier, Keeper: keeper,
 		Keys: companyKeys, ArchiveEvery: cfg.ArchiveInterval, Tools: tools, Rules: schedule.Rules{Interval: cfg.SnapshotInterval}, AtOnce: cfg.SnapshotsAtOnce, AtOnceOnCluster: cfg.SnapshotsAtOnceOnCluster,
 		Operations: operations, Pages: s.Pages,
 		Databases: tenancyv1.NewCompanyDatabaseServiceClient(s.Peer("tenancy")),
 		Directory: tenancyv1.NewDirectoryServiceClient(s.Peer("tenancy")),
-		Rights:    rights.New(licensingv1.NewRightServiceClient(s.Peer("licensing"))),
+		Rights:    may,
 	})
 	if err != nil {
 		return err
 	}
+	keeper.Schedules = engine
 	backupv1.RegisterSnapshotServiceServer(s.GRPC(), snapshot.NewServer(engine))
+	backupv1.RegisterKeepingServiceServer(s.GRPC(), keeping.NewServer(keeper))
 	commonv1.RegisterOperationServiceServer(s.GRPC(), operation.NewServer(s.DB, s.Authorizer()))
 	s.Consume(engine.Companies())
-	return startJobs(s, cfg, engine, copier, operations)
+	return startJobs(s, cfg, engine, copier, keeper, operations)
 }
 
 // cacheDir is where this copy of the service keeps what next snapshots need.
@@ -133,14 +150,14 @@ func cacheDir(cfg Config) string {
 }
 
 // startJobs runs operations, the schedule and the timers for as long as the service lives.
-func startJobs(s *service.Service, cfg Config, engine *snapshot.Engine, copier *second.Copier, operations *operation.Store) error {
+func startJobs(s *service.Service, cfg Config, engine *snapshot.Engine, copier *second.Copier, keeper *keeping.Keeper, operations *operation.Store) error {
 	workers := river.NewWorkers()
 	deps := operation.Deps{Pool: s.DB, Store: operations, Texts: s.Texts, Log: s.Log, Service: s.Name}
 	operation.Register(workers, deps, engine.Works())
 	engine.AddWorkers(workers)
 	copier.AddWorkers(workers)
 	timers := append(append(s.Periodic(), operation.Periodic(deps)...), engine.Periodic(cfg.ScheduleCheckInterval, cfg.CompanyScanInterval)...)
-	timers = append(timers, copier.Periodic(cfg.ScheduleCheckInterval)...)
+	timers = append(append(timers, copier.Periodic(cfg.ScheduleCheckInterval)...), keeper.Periodic(cfg.ScheduleCheckInterval)...)
 	client, err := jobs.New(cfg.Jobs, jobs.Options{
 		Pool: s.DB, Service: s.Name, Log: s.Log, Workers: workers, Periodic: timers, Queues: map[string]int{snapshot.Queue: cfg.SnapshotsAtOnce, second.Queue: 1},
 	})

@@ -45,6 +45,7 @@ func settings(t testing.TB, common service.Config, objects, keys string) backup.
 	var cfg backup.Config
 	require.NoError(t, config.Load(&cfg, config.Options{Environ: []string{
 		"KONTOR_KEY_ENCRYPTION_KEY=" + strings.Repeat("k", 32), "KONTOR_BLOB_URL=file://" + objects, "KONTOR_KEY_BLOB_URL=file://" + keys,
+		"KONTOR_KEEP_HOURLY=2", "KONTOR_KEEP_DAILY=2", "KONTOR_KEEP_WEEKLY=0", "KONTOR_KEEP_MONTHLY=0", "KONTOR_KEEP_YEARLY=0",
 		"KONTOR_CACHE_DIR=" + t.TempDir(), "KONTOR_SECOND_REGIONS=eu-north=eu-south", "KONTOR_REGION_BLOB_URLS=eu-south=file://" + objects + "-second",
 		"KONTOR_SCHEDULE_CHECK_INTERVAL=100ms", "KONTOR_COMPANY_SCAN_INTERVAL=100ms",
 		"KONTOR_CA_FILE=x", "KONTOR_CERT_FILE=x", "KONTOR_KEY_FILE=x", "KONTOR_POSTGRES_DSN=x", "KONTOR_NATS_URL=x",

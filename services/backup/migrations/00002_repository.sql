@@ -9,16 +9,12 @@ CREATE TABLE repository (
     collecting   boolean     NOT NULL DEFAULT false,
     suspects     text[]      NOT NULL DEFAULT '{}',
     cleared      text[]      NOT NULL DEFAULT '{}',
-    tidy_time    timestamptz NOT NULL,
-    stored_bytes bigint      NOT NULL DEFAULT 0,
     CONSTRAINT repository_pk PRIMARY KEY (company, region)
 );
 COMMENT ON TABLE repository IS 'A company''s repository of snapshots in a region, and the ledger of its collections.';
 COMMENT ON COLUMN repository.sequence IS 'The highest that was given to an attempt.';
 COMMENT ON COLUMN repository.suspects IS 'Keys of objects that the last collection found unneeded.';
 COMMENT ON COLUMN repository.cleared IS 'Keys that were committed since the collection under way began.';
-COMMENT ON COLUMN repository.tidy_time IS 'When old snapshots and unneeded objects are looked for next.';
-CREATE INDEX repository_untidy ON repository (tidy_time);
 
 ALTER TABLE snapshot
     ADD form       integer     NOT NULL DEFAULT 2 CONSTRAINT snapshot_form_known CHECK (form BETWEEN 1 AND 2),

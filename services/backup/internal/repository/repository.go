@@ -31,8 +31,6 @@ type Repositories struct {
 	Cache string
 	// WholeEvery is how often every row is read, whatever surely did not change.
 	WholeEvery time.Duration
-	// TidyEvery is how often it is looked for what is not needed any more.
-	TidyEvery time.Duration
 }
 
 // Of says whose, and where.
@@ -113,7 +111,7 @@ type Begun struct {
 func (r *Repositories) Begin(ctx context.Context, tx pgx.Tx, of Of, id uuid.UUID) (*Begun, error) {
 	q, now := repositorydb.New(tx), r.Clock.Now()
 	next, err := q.NextSequence(ctx, repositorydb.NextSequenceParams{
-		Company: of.ID, Region: of.Region, Subscriber: of.Subscriber, TidyTime: now.Add(r.TidyEvery),
+		Company: of.ID, Region: of.Region, Subscriber: of.Subscriber,
 	})
 	if err != nil {
 		return nil, err
@@ -130,7 +128,11 @@ func (r *Repositories) Begin(ctx context.Context, tx pgx.Tx, of Of, id uuid.UUID
 	known := Known(last.ID, last.Sequence, last.Head)
 	b.Previous = &known
 	whole, err := q.LastWhole(ctx, repositorydb.LastWholeParams{Company: of.ID, Region: of.Region})
-	b.Whole = err == nil && !whole.Add(r.WholeEvery).After(now)
+	if errors.Is(err, pgx.ErrNoRows) {
+		b.Whole, err = true, nil
+	} else {
+		b.Whole = !whole.Add(r.WholeEvery).After(now)
+	}
 	return b, err
 }
 

@@ -125,6 +125,11 @@ func (e *Engine) claim(ctx context.Context, o order) (attempt, error) {
 	var lost []*string
 	err = postgres.InTx(ctx, e.DB, func(tx pgx.Tx) error {
 		q := snapshotdb.New(tx)
+		if gone, err := q.Destroyed(ctx, o.of.ID); err != nil {
+			return err
+		} else if gone {
+			return failure.New(commonv1.Reason_REASON_COPIES_DESTROYED, "company", o.of.Name())
+		}
 		if lost, err = q.DropLost(ctx, snapshotdb.DropLostParams{ID: o.id, Company: o.of.ID}); err != nil {
 			return err
 		}
@@ -311,6 +316,9 @@ func (e *Engine) finish(ctx context.Context, a attempt, m made) (s *backupv1.Sna
 		}
 		return e.succeeded(ctx, tx, a, s, m.rest)
 	})
+	if errors.Is(err, repository.ErrOutlived) {
+		err = failure.New(commonv1.Reason_REASON_SNAPSHOT_NOT_MADE, "detail", "overtaken").Wrap(err)
+	}
 	return s, constraints.Translate(err)
 }
 

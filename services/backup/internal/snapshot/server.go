@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"kontor.internal/libs/failure"
 	"kontor.internal/libs/id"
@@ -25,7 +24,6 @@ import (
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	"kontor.internal/services/backup/internal/archive"
 	"kontor.internal/services/backup/internal/names"
-	"kontor.internal/services/backup/internal/repository"
 	"kontor.internal/services/backup/internal/snapshot/snapshotdb"
 )
 
@@ -170,53 +168,6 @@ func (s *Server) ListSnapshots(ctx context.Context, req *backupv1.ListSnapshotsR
 		answer.Snapshots = append(answer.Snapshots, one)
 	}
 	return answer, nil
-}
-
-// GetBackupSchedule answers how a company's snapshots are doing.
-func (s *Server) GetBackupSchedule(ctx context.Context, req *backupv1.GetBackupScheduleRequest) (*backupv1.GetBackupScheduleResponse, error) {
-	of, err := names.ParseSchedule(req.GetName())
-	if err != nil {
-		return nil, err
-	}
-	if _, err := s.engine.see(ctx, of); err != nil { // A company is known here before its first turn.
-		return nil, err
-	}
-	c, err := s.engine.db().GetCompany(ctx, snapshotdb.GetCompanyParams{ID: of.ID, Subscriber: of.Subscriber})
-	if err != nil {
-		return nil, postgres.NotFound(err, req.GetName())
-	}
-	told := s.engine.scheduleProto(of, c)
-	return &backupv1.GetBackupScheduleResponse{BackupSchedule: told}, s.engine.addLag(ctx, told, repository.Of{Company: of, Region: c.Region})
-}
-
-// addLag tells how far the second copies are behind.
-func (e *Engine) addLag(ctx context.Context, to *backupv1.BackupSchedule, of repository.Of) error {
-	lag, err := e.Second.Lag(ctx, of)
-	to.SecondRegion, to.SecondLagSeconds = lag.Region, int64(lag.Behind/time.Second)
-	if lag.Shown != nil {
-		to.SecondSnapshotTime = timestamppb.New(*lag.Shown)
-	}
-	return constraints.Translate(err)
-}
-
-func (e *Engine) scheduleProto(of names.Company, c snapshotdb.Company) *backupv1.BackupSchedule {
-	now := e.Clock.Now()
-	out := &backupv1.BackupSchedule{
-		Name: of.Schedule(), IntervalSeconds: int64(e.Rules.Interval / time.Second), Paused: c.Paused,
-		Late: !c.Paused && lateSince(c).Before(e.Rules.LateBefore(now)), FailureReason: c.FailureReason, Failures: c.Failures,
-	}
-	if !c.Paused {
-		out.NextRunTime = timestamppb.New(c.NextTime)
-	}
-	if c.LastSnapshot != nil {
-		out.LastSnapshot, out.LastSnapshotTime = of.Snapshot(*c.LastSnapshot), timestamppb.New(*c.LastTime)
-		shown := *c.LastTime
-		if c.UnchangedTime != nil && c.UnchangedTime.After(shown) {
-			shown, out.UnchangedTime = *c.UnchangedTime, timestamppb.New(*c.UnchangedTime)
-		}
-		out.AgeSeconds = max(int64(now.Sub(shown)/time.Second), 0)
-	}
-	return out
 }
 
 const (

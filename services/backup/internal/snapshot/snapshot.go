@@ -30,6 +30,7 @@ import (
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
+	"kontor.internal/services/backup/internal/keeping"
 	"kontor.internal/services/backup/internal/keys"
 	"kontor.internal/services/backup/internal/names"
 	"kontor.internal/services/backup/internal/repository"
@@ -51,6 +52,8 @@ type Deps struct {
 	Keys    *keys.Keys
 	// Repositories are where snapshots lie that are no archives.
 	Repositories *repository.Repositories
+	// Keeper knows how long copies are kept.
+	Keeper *keeping.Keeper
 	// Second knows how far second copies are.
 	Second *second.Copier
 	Tools  pgtool.Tools

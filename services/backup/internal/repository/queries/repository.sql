@@ -1,6 +1,5 @@
 -- name: NextSequence :one
-INSERT INTO repository (company, region, subscriber, sequence, tidy_time)
-VALUES (sqlc.arg(company), sqlc.arg(region), sqlc.arg(subscriber), 1, sqlc.arg(tidy_time))
+INSERT INTO repository (company, region, subscriber, sequence) VALUES ($1, $2, $3, 1)
 ON CONFLICT (company, region) DO UPDATE SET sequence = repository.sequence + 1
 RETURNING sequence, generation;
 
@@ -8,7 +7,8 @@ RETURNING sequence, generation;
 SELECT id, sequence, head FROM snapshot WHERE company = $1 AND region = $2 AND form = 1 AND ready ORDER BY sequence DESC LIMIT 1;
 
 -- name: LastWhole :one
-SELECT max(create_time)::timestamptz FROM snapshot WHERE company = $1 AND region = $2 AND form = 1 AND ready AND whole;
+SELECT max(create_time)::timestamptz FROM snapshot WHERE company = $1 AND region = $2 AND form = 1 AND ready AND whole
+HAVING max(create_time) IS NOT NULL;
 
 -- name: Committed :many
 SELECT id, sequence, head FROM snapshot WHERE company = $1 AND region = $2 AND form = 1 AND ready ORDER BY sequence;

@@ -71,6 +71,7 @@ func (q *Queries) LastCommitted(ctx context.Context, arg LastCommittedParams) (L
 
 const lastWhole = `-- name: LastWhole :one
 SELECT max(create_time)::timestamptz FROM snapshot WHERE company = $1 AND region = $2 AND form = 1 AND ready AND whole
+HAVING max(create_time) IS NOT NULL
 `
 
 type LastWholeParams struct {
@@ -114,8 +115,7 @@ func (q *Queries) LockLedger(ctx context.Context, arg LockLedgerParams) (LockLed
 }
 
 const nextSequence = `-- name: NextSequence :one
-INSERT INTO repository (company, region, subscriber, sequence, tidy_time)
-VALUES ($1, $2, $3, 1, $4)
+INSERT INTO repository (company, region, subscriber, sequence) VALUES ($1, $2, $3, 1)
 ON CONFLICT (company, region) DO UPDATE SET sequence = repository.sequence + 1
 RETURNING sequence, generation
 `
@@ -124,7 +124,6 @@ type NextSequenceParams struct {
 	Company    uuid.UUID
 	Region     string
 	Subscriber uuid.UUID
-	TidyTime   time.Time
 }
 
 type NextSequenceRow struct {
@@ -133,12 +132,7 @@ type NextSequenceRow struct {
 }
 
 func (q *Queries) NextSequence(ctx context.Context, arg NextSequenceParams) (NextSequenceRow, error) {
-	row := q.db.QueryRow(ctx, nextSequence,
-		arg.Company,
-		arg.Region,
-		arg.Subscriber,
-		arg.TidyTime,
-	)
+	row := q.db.QueryRow(ctx, nextSequence, arg.Company, arg.Region, arg.Subscriber)
 	var i NextSequenceRow
 	err := row.Scan(&i.Sequence, &i.Generation)
 	return i, err

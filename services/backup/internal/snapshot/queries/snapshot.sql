@@ -8,11 +8,12 @@ FROM company WHERE id = $1 AND subscriber = $2;
 
 -- name: DueCompanies :many
 SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time
-FROM company WHERE next_time <= sqlc.arg(now)::timestamptz ORDER BY last_time NULLS FIRST, next_time LIMIT sqlc.arg(most);
+FROM company WHERE next_time <= sqlc.arg(now)::timestamptz AND NOT EXISTS (SELECT FROM keeping k WHERE k.company = company.id AND k.destroyed)
+ORDER BY last_time NULLS FIRST, next_time LIMIT sqlc.arg(most);
 
 -- name: LatestBefore :many
 SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time
-FROM company WHERE NOT late AND NOT paused
+FROM company WHERE NOT late AND NOT paused AND NOT EXISTS (SELECT FROM keeping k WHERE k.company = company.id AND k.destroyed)
     AND greatest(seen_time, last_time, paused_until, unchanged_time) < sqlc.arg(before)::timestamptz
 ORDER BY id LIMIT 100;
 
@@ -42,6 +43,18 @@ WHERE id = sqlc.arg(id) AND (last_time IS NULL OR last_time <= sqlc.arg(last_tim
 
 -- name: NoteUnchanged :exec
 UPDATE company SET unchanged_time = $2, next_time = $3 WHERE id = $1;
+
+-- name: ListCompanies :many
+SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time
+FROM company
+WHERE NOT EXISTS (SELECT FROM keeping k WHERE k.company = company.id AND k.destroyed)
+    AND (sqlc.narg(late_before)::timestamptz IS NULL
+        OR NOT paused AND greatest(seen_time, last_time, paused_until, unchanged_time) < sqlc.narg(late_before)::timestamptz)
+    AND (NOT sqlc.arg(further)::boolean OR (coalesce(last_time, 'epoch'), id) > (sqlc.arg(after_time)::timestamptz, sqlc.arg(after_id)::uuid))
+ORDER BY coalesce(last_time, 'epoch'), id LIMIT sqlc.arg(most);
+
+-- name: Destroyed :one
+SELECT EXISTS (SELECT FROM keeping k WHERE k.company = c.id AND k.destroyed) FROM company c WHERE c.id = $1 FOR SHARE OF c;
 
 -- name: TakeSlot :one
 SELECT pg_try_advisory_lock(hashtextextended($1::text, 0));

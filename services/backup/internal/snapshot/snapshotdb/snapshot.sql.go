@@ -46,6 +46,17 @@ func (q *Queries) ClaimSnapshot(ctx context.Context, arg ClaimSnapshotParams) er
 	return err
 }
 
+const destroyed = `-- name: Destroyed :one
+SELECT EXISTS (SELECT FROM keeping k WHERE k.company = c.id AND k.destroyed) FROM company c WHERE c.id = $1 FOR SHARE OF c
+`
+
+func (q *Queries) Destroyed(ctx context.Context, id uuid.UUID) (bool, error) {
+	row := q.db.QueryRow(ctx, destroyed, id)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const dropClaim = `-- name: DropClaim :exec
 DELETE FROM snapshot WHERE id = $1 AND claim = $2 AND NOT ready
 `
@@ -116,7 +127,8 @@ func (q *Queries) DropLost(ctx context.Context, arg DropLostParams) ([]*string, 
 
 const dueCompanies = `-- name: DueCompanies :many
 SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time
-FROM company WHERE next_time <= $1::timestamptz ORDER BY last_time NULLS FIRST, next_time LIMIT $2
+FROM company WHERE next_time <= $1::timestamptz AND NOT EXISTS (SELECT FROM keeping k WHERE k.company = company.id AND k.destroyed)
+ORDER BY last_time NULLS FIRST, next_time LIMIT $2
 `
 
 type DueCompaniesParams struct {
@@ -458,13 +470,72 @@ func (q *Queries) KeepRestore(ctx context.Context, id uuid.UUID) error {
 
 const latestBefore = `-- name: LatestBefore :many
 SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time
-FROM company WHERE NOT late AND NOT paused
+FROM company WHERE NOT late AND NOT paused AND NOT EXISTS (SELECT FROM keeping k WHERE k.company = company.id AND k.destroyed)
     AND greatest(seen_time, last_time, paused_until, unchanged_time) < $1::timestamptz
 ORDER BY id LIMIT 100
 `
 
 func (q *Queries) LatestBefore(ctx context.Context, before time.Time) ([]Company, error) {
 	rows, err := q.db.Query(ctx, latestBefore, before)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Company
+	for rows.Next() {
+		var i Company
+		if err := rows.Scan(
+			&i.ID,
+			&i.Subscriber,
+			&i.Region,
+			&i.SeenTime,
+			&i.NextTime,
+			&i.LastSnapshot,
+			&i.LastTime,
+			&i.Paused,
+			&i.PausedUntil,
+			&i.Late,
+			&i.Failures,
+			&i.FailureReason,
+			&i.Rest,
+			&i.UnchangedTime,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listCompanies = `-- name: ListCompanies :many
+SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time
+FROM company
+WHERE NOT EXISTS (SELECT FROM keeping k WHERE k.company = company.id AND k.destroyed)
+    AND ($1::timestamptz IS NULL
+        OR NOT paused AND greatest(seen_time, last_time, paused_until, unchanged_time) < $1::timestamptz)
+    AND (NOT $2::boolean OR (coalesce(last_time, 'epoch'), id) > ($3::timestamptz, $4::uuid))
+ORDER BY coalesce(last_time, 'epoch'), id LIMIT $5
+`
+
+type ListCompaniesParams struct {
+	LateBefore *time.Time
+	Further    bool
+	AfterTime  time.Time
+	AfterID    uuid.UUID
+	Most       int32
+}
+
+func (q *Queries) ListCompanies(ctx context.Context, arg ListCompaniesParams) ([]Company, error) {
+	rows, err := q.db.Query(ctx, listCompanies,
+		arg.LateBefore,
+		arg.Further,
+		arg.AfterTime,
+		arg.AfterID,
+		arg.Most,
+	)
 	if err != nil {
 		return nil, err
 	}

@@ -438,8 +438,8 @@ func (x *CompanyRecovered) GetSnapshot() *Snapshot {
 // `subscribers/S/companies/C`: its retention is over; it is taken away.
 type SnapshotExpired struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The snapshot, as it was.
-	Snapshot      *Snapshot `protobuf:"bytes,1,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
+	// `subscribers/S/companies/C/snapshots/N`.
+	Snapshot      string `protobuf:"bytes,1,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -474,11 +474,11 @@ func (*SnapshotExpired) Descriptor() ([]byte, []int) {
 	return file_kontor_backup_v1_events_proto_rawDescGZIP(), []int{7}
 }
 
-func (x *SnapshotExpired) GetSnapshot() *Snapshot {
+func (x *SnapshotExpired) GetSnapshot() string {
 	if x != nil {
 		return x.Snapshot
 	}
-	return nil
+	return ""
 }
 
 // Subject `kontor.backup.snapshot.looked_into`, aggregate
@@ -878,9 +878,9 @@ const file_kontor_backup_v1_events_proto_rawDesc = "" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\"d\n" +
 	"\x10CompanyRecovered\x12\x18\n" +
 	"\acompany\x18\x01 \x01(\tR\acompany\x126\n" +
-	"\bsnapshot\x18\x02 \x01(\v2\x1a.kontor.backup.v1.SnapshotR\bsnapshot\"I\n" +
-	"\x0fSnapshotExpired\x126\n" +
-	"\bsnapshot\x18\x01 \x01(\v2\x1a.kontor.backup.v1.SnapshotR\bsnapshot\"z\n" +
+	"\bsnapshot\x18\x02 \x01(\v2\x1a.kontor.backup.v1.SnapshotR\bsnapshot\"-\n" +
+	"\x0fSnapshotExpired\x12\x1a\n" +
+	"\bsnapshot\x18\x01 \x01(\tR\bsnapshot\"z\n" +
 	"\x12SnapshotLookedInto\x126\n" +
 	"\bsnapshot\x18\x01 \x01(\v2\x1a.kontor.backup.v1.SnapshotR\bsnapshot\x12\x16\n" +
 	"\x06schema\x18\x02 \x01(\tR\x06schema\x12\x14\n" +
@@ -951,18 +951,17 @@ var file_kontor_backup_v1_events_proto_depIdxs = []int32{
 	15, // 6: kontor.backup.v1.SnapshotExported.snapshot:type_name -> kontor.backup.v1.Snapshot
 	18, // 7: kontor.backup.v1.CompanyLate.last_snapshot_time:type_name -> google.protobuf.Timestamp
 	15, // 8: kontor.backup.v1.CompanyRecovered.snapshot:type_name -> kontor.backup.v1.Snapshot
-	15, // 9: kontor.backup.v1.SnapshotExpired.snapshot:type_name -> kontor.backup.v1.Snapshot
-	15, // 10: kontor.backup.v1.SnapshotLookedInto.snapshot:type_name -> kontor.backup.v1.Snapshot
-	19, // 11: kontor.backup.v1.ExportCreated.export:type_name -> kontor.backup.v1.Export
-	19, // 12: kontor.backup.v1.ExportDownloaded.export:type_name -> kontor.backup.v1.Export
-	20, // 13: kontor.backup.v1.LegalHoldPlaced.legal_hold:type_name -> kontor.backup.v1.LegalHold
-	20, // 14: kontor.backup.v1.LegalHoldLifted.legal_hold:type_name -> kontor.backup.v1.LegalHold
-	21, // 15: kontor.backup.v1.CompanyKeysDestroyed.certificate:type_name -> kontor.backup.v1.DestructionCertificate
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	15, // 9: kontor.backup.v1.SnapshotLookedInto.snapshot:type_name -> kontor.backup.v1.Snapshot
+	19, // 10: kontor.backup.v1.ExportCreated.export:type_name -> kontor.backup.v1.Export
+	19, // 11: kontor.backup.v1.ExportDownloaded.export:type_name -> kontor.backup.v1.Export
+	20, // 12: kontor.backup.v1.LegalHoldPlaced.legal_hold:type_name -> kontor.backup.v1.LegalHold
+	20, // 13: kontor.backup.v1.LegalHoldLifted.legal_hold:type_name -> kontor.backup.v1.LegalHold
+	21, // 14: kontor.backup.v1.CompanyKeysDestroyed.certificate:type_name -> kontor.backup.v1.DestructionCertificate
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_kontor_backup_v1_events_proto_init() }

@@ -318,6 +318,8 @@ const (
 	Reason_REASON_LEGAL_HOLD_STANDS Reason = 510
 	// The `company` may still read its data by its subscriber's licence: its keys are not destroyed.
 	Reason_REASON_COMPANY_STILL_LICENSED Reason = 511
+	// The keys of the `company` were destroyed, and with them every copy of its books; none is made any more.
+	Reason_REASON_COPIES_DESTROYED Reason = 512
 	// Only a letter that failed can be sent again: `letter`.
 	Reason_REASON_LETTER_NOT_FAILED Reason = 600
 	// A browser's request for its session's cookie came from another site: `origin`.
@@ -470,6 +472,7 @@ var (
 		509: "REASON_SNAPSHOT_FORM_UNFIT",
 		510: "REASON_LEGAL_HOLD_STANDS",
 		511: "REASON_COMPANY_STILL_LICENSED",
+		512: "REASON_COPIES_DESTROYED",
 		600: "REASON_LETTER_NOT_FAILED",
 		700: "REASON_CROSS_SITE_REQUEST",
 		701: "REASON_UPLOAD_BROKEN_OFF",
@@ -616,6 +619,7 @@ var (
 		"REASON_SNAPSHOT_FORM_UNFIT":          509,
 		"REASON_LEGAL_HOLD_STANDS":            510,
 		"REASON_COMPANY_STILL_LICENSED":       511,
+		"REASON_COPIES_DESTROYED":             512,
 		"REASON_LETTER_NOT_FAILED":            600,
 		"REASON_CROSS_SITE_REQUEST":           700,
 		"REASON_UPLOAD_BROKEN_OFF":            701,
@@ -672,7 +676,7 @@ var File_kontor_common_v1_reason_proto protoreflect.FileDescriptor
 
 const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\x91)\n" +
+	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xb5)\n" +
 	"\x06Reason\x12\x1c\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x1a\x04\xd0\xf3\x18\x02\x12\x19\n" +
 	"\x0fREASON_INTERNAL\x10\x01\x1a\x04\xd0\xf3\x18\r\x12!\n" +
@@ -818,7 +822,8 @@ const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\x14REASON_EXPORT_NEEDED\x10\xfc\x03\x1a\x04\xd0\xf3\x18\t\x12%\n" +
 	"\x1aREASON_SNAPSHOT_FORM_UNFIT\x10\xfd\x03\x1a\x04\xd0\xf3\x18\t\x12#\n" +
 	"\x18REASON_LEGAL_HOLD_STANDS\x10\xfe\x03\x1a\x04\xd0\xf3\x18\t\x12(\n" +
-	"\x1dREASON_COMPANY_STILL_LICENSED\x10\xff\x03\x1a\x04\xd0\xf3\x18\t\x12#\n" +
+	"\x1dREASON_COMPANY_STILL_LICENSED\x10\xff\x03\x1a\x04\xd0\xf3\x18\t\x12\"\n" +
+	"\x17REASON_COPIES_DESTROYED\x10\x80\x04\x1a\x04\xd0\xf3\x18\t\x12#\n" +
 	"\x18REASON_LETTER_NOT_FAILED\x10\xd8\x04\x1a\x04\xd0\xf3\x18\t\x12$\n" +
 	"\x19REASON_CROSS_SITE_REQUEST\x10\xbc\x05\x1a\x04\xd0\xf3\x18\a\x12#\n" +
 	"\x18REASON_UPLOAD_BROKEN_OFF\x10\xbd\x05\x1a\x04\xd0\xf3\x18\n" +
