@@ -22,6 +22,7 @@ import (
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
+	"kontor.internal/services/backup/internal/checking"
 	"kontor.internal/services/backup/internal/keys"
 	"kontor.internal/services/backup/internal/repository"
 	"kontor.internal/services/backup/internal/schedule"
@@ -48,13 +49,26 @@ type Config struct {
 	CacheDir                 string        `koanf:"cache_dir" doc:"Folder of this machine for what a company's next snapshot needs of its last; it may be lost. Empty for one in the user's cache folder." default:""`
 	SnapshotsAtOnce          int           `koanf:"snapshots_at_once" doc:"How many scheduled snapshots one copy of the service makes at a time." default:"2"`
 	ScheduleCheckInterval    time.Duration `koanf:"schedule_check_interval" doc:"How often due and late snapshots are looked for." default:"5s"`
+	VerifySample             int           `koanf:"verify_sample" doc:"Per cent of the companies whose newest snapshot is read back each verify_sample_interval, at least one company; 0 for none." default:"5"`
+	VerifySampleInterval     time.Duration `koanf:"verify_sample_interval" doc:"How often companies are drawn whose newest snapshot is read back, by business time." default:"24h"`
+	VerifyWholeInterval      time.Duration `koanf:"verify_whole_interval" doc:"The longest that each company's newest snapshot and newest archive go without being read back, by business time." default:"720h"`
+	DrillInterval            time.Duration `koanf:"drill_interval" doc:"How often each company's newest snapshot is restored into a scratch database and compared, by business time." default:"168h"`
 	CompanyScanInterval      time.Duration `koanf:"company_scan_interval" doc:"How often tenancy is asked for companies whose events were missed." default:"10m"`
+}
+
+func (c Config) checks() checking.Settings {
+	return checking.Settings{
+		SamplePercent: c.VerifySample, SampleEvery: c.VerifySampleInterval, WholeEvery: c.VerifyWholeInterval, DrillEvery: c.DrillInterval,
+	}
 }
 
 // New wires backup.
 func New(ctx context.Context, cfg Config) (*service.Service, error) {
 	if cfg.SnapshotInterval < time.Minute || cfg.SnapshotsAtOnce < 1 || cfg.BlobURL == cfg.KeyBlobURL {
 		return nil, errors.New("backup: snapshot_interval is a minute or more, snapshots_at_once 1 or more, and keys lie in a store of their own")
+	}
+	if !cfg.checks().Valid() {
+		return nil, errors.New("backup: verify_sample is 0 to 100, and the intervals of checks are a minute or more")
 	}
 	kms, err := keys.NewLocal(cfg.KeyEncryptionKey, cfg.KeyEncryptionKeyPrevious)
 	if err != nil {
@@ -105,7 +119,11 @@ func wire(ctx context.Context, s *service.Service, cfg Config, kms keys.KMS, too
 	backupv1.RegisterSnapshotServiceServer(s.GRPC(), snapshot.NewServer(engine))
 	commonv1.RegisterOperationServiceServer(s.GRPC(), operation.NewServer(s.DB, s.Authorizer()))
 	s.Consume(engine.Companies())
-	return startJobs(s, cfg, engine, operations)
+	checker := checking.New(checking.Deps{
+		Settings: cfg.checks(), DB: s.DB, Clock: clock, IDs: id.New, Log: s.Log, Engine: engine,
+		Databases: tenancyv1.NewCompanyDatabaseServiceClient(s.Peer("tenancy")), Directory: tenancyv1.NewDirectoryServiceClient(s.Peer("tenancy")),
+	})
+	return startJobs(s, cfg, engine, checker, operations)
 }
 
 // cacheDir is where this copy of the service keeps what next snapshots need.
@@ -121,19 +139,22 @@ func cacheDir(cfg Config) string {
 }
 
 // startJobs runs operations, the schedule and the timers for as long as the service lives.
-func startJobs(s *service.Service, cfg Config, engine *snapshot.Engine, operations *operation.Store) error {
+func startJobs(s *service.Service, cfg Config, engine *snapshot.Engine, checker *checking.Checker, operations *operation.Store) error {
 	workers := river.NewWorkers()
 	deps := operation.Deps{Pool: s.DB, Store: operations, Texts: s.Texts, Log: s.Log, Service: s.Name}
 	operation.Register(workers, deps, engine.Works())
 	engine.AddWorkers(workers)
+	checker.AddWorkers(workers)
 	timers := append(append(s.Periodic(), operation.Periodic(deps)...), engine.Periodic(cfg.ScheduleCheckInterval, cfg.CompanyScanInterval)...)
+	timers = append(timers, checker.Periodic(cfg.ScheduleCheckInterval)...)
 	client, err := jobs.New(cfg.Jobs, jobs.Options{
-		Pool: s.DB, Service: s.Name, Log: s.Log, Workers: workers, Periodic: timers, Queues: map[string]int{snapshot.Queue: cfg.SnapshotsAtOnce},
+		Pool: s.DB, Service: s.Name, Log: s.Log, Workers: workers, Periodic: timers, Queues: map[string]int{snapshot.Queue: cfg.SnapshotsAtOnce, checking.Queue: 1},
 	})
 	if err != nil {
 		return err
 	}
 	engine.UseJobs(client)
+	checker.UseJobs(client)
 	s.Go("jobs", client.Run)
 	return nil
 }

@@ -196,6 +196,7 @@ func (e *Engine) copy(ctx context.Context, a attempt, login *pgtool.Login, m *ma
 		Cache: e.Repositories.CacheOf(a.where()), Progress: func(done, expected int64) { a.progress(ctx, done, expected) },
 	})
 	if err != nil {
+		e.suspect(ctx, a, err)
 		return notMade(ctx, err)
 	}
 	m.size, m.stored, m.rows, m.read = done.Bytes, done.Added, done.Rows, done.Read
