@@ -47,6 +47,7 @@ type tenancy struct {
 	hold      chan struct{}    // OpenForDump waits for it, when set
 	address   string           // given instead of the server's, when set
 	dumper    string           // attributes of the role that dumps
+	arrange   []string         // carried out in each new target
 }
 
 func newTenancy(t *testing.T) *tenancy {
@@ -142,6 +143,33 @@ func (d *tenancy) attributes(a string) {
 	d.dumper = a
 }
 
+// arranged has something carried out in each new target.
+func (d *tenancy) arranged(statements ...string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.arrange = statements
+}
+
+func (d *tenancy) arrangements() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.arrange
+}
+
+// become puts a company in a state.
+func (d *tenancy) become(company string, state tenancyv1.CompanyState) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.companies[company].State = state
+}
+
+// made counts all targets there ever were.
+func (d *tenancy) made() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.targets)
+}
+
 // standing counts the targets that were not dropped.
 func (d *tenancy) standing() (n int) {
 	d.mu.Lock()
@@ -217,6 +245,9 @@ func (d *tenancy) CreateRestoreTarget(ctx context.Context, r *tenancyv1.CreateRe
 		err = d.exec(ctx, "", "CREATE DATABASE "+made.database+" OWNER "+made.role)
 	}
 	login.Database = made.database
+	if err == nil {
+		err = d.exec(ctx, made.database, d.arrangements()...)
+	}
 	name := "targets/" + id.NewString()
 	d.mu.Lock()
 	d.targets[name] = made

@@ -248,7 +248,7 @@ const cleaning = 30 * time.Second
 func (c *Checker) release(ctx context.Context, h *held, failed error) error {
 	now := c.Clock.Now()
 	p := checkingdb.ReleaseParams{Company: h.Company, Kind: h.What, Claim: h.claim, Failures: h.Failures, DueTime: c.Settings.every(h.What).Next(h.Company, now)}
-	none := failure.From(failed).Reason() == commonv1.Reason_REASON_NOT_FOUND // Nothing to check.
+	none := failed != nil && failure.From(failed).Reason() == commonv1.Reason_REASON_NOT_FOUND // Nothing to check.
 	switch {
 	case failed == nil || none:
 		p.Failures = 0
