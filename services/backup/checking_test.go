@@ -228,3 +228,19 @@ func TestWhatADrillThatWasKilledHasLeftIsDropped(t *testing.T) {
 	require.NoError(t, err)
 	servicetest.Eventually(t, "it is dropped", func() bool { return b.tenancy.standing() == 0 && b.idle() })
 }
+
+// sleep keeps what is being restored from being finished.
+var sleep = []string{
+	`CREATE FUNCTION sleep() RETURNS event_trigger LANGUAGE plpgsql AS $do$ BEGIN PERFORM pg_catalog.pg_sleep(300); END $do$`,
+	`CREATE EVENT TRIGGER sleep ON ddl_command_end WHEN TAG IN ('CREATE POLICY') EXECUTE FUNCTION sleep()`,
+}
+
+func TestADrillEndsWithTheServiceAndLeavesNothing(t *testing.T) {
+	var b *bundle
+	t.Cleanup(func() { require.Zero(t, b.tenancy.standing()) }) // After the service has stopped.
+	b = setup(t)
+	b.snapshot()
+	b.tenancy.arranged(sleep...)
+	b.checks("drill")
+	servicetest.Eventually(t, "the drill is under way", func() bool { return b.tenancy.standing() == 1 })
+}

@@ -54,10 +54,16 @@ func newTenancy(t *testing.T) *tenancy {
 	server, ca := servertest.TLSPostgres(t)
 	pem, err := os.ReadFile(ca)
 	require.NoError(t, err)
-	return &tenancy{
+	d := &tenancy{
 		t: t, server: server, ca: string(pem), companies: map[string]*tenancyv1.Company{}, databases: map[string]string{},
 		targets: map[string]*target{}, refuse: map[string]error{}, dumper: "BYPASSRLS",
 	}
+	t.Cleanup(func() { // After the service has stopped.
+		for _, made := range d.targets {
+			_ = d.exec(context.Background(), "", "DROP DATABASE IF EXISTS "+made.database+" WITH (FORCE)")
+		}
+	})
+	return d
 }
 
 // exec runs statements as the superuser.
@@ -252,7 +258,6 @@ func (d *tenancy) CreateRestoreTarget(ctx context.Context, r *tenancyv1.CreateRe
 	d.mu.Lock()
 	d.targets[name] = made
 	d.mu.Unlock()
-	d.t.Cleanup(func() { _ = d.exec(context.Background(), "", "DROP DATABASE IF EXISTS "+made.database+" WITH (FORCE)") })
 	return &tenancyv1.CreateRestoreTargetResponse{Target: name, Login: login}, err
 }
 
