@@ -147,12 +147,12 @@ func (c *Checker) queueDue(ctx context.Context) error {
 	}
 	for _, k := range due {
 		err := postgres.InTx(ctx, c.DB, func(tx pgx.Tx) error {
-			// It comes again if its job is lost.
-			later := checkingdb.PostponeParams{Company: k.Company, Kind: k.Kind, DueTime: now.Add(again.Interval)}
-			if err := checkingdb.New(tx).Postpone(ctx, later); err != nil {
+			queued, err := c.jobs.River.InsertTx(ctx, tx, check{Subscriber: k.Subscriber, Company: k.Company, What: k.Kind}, nil)
+			if err != nil || queued.UniqueSkippedAsDuplicate { // The one before has ended, and River has not noted it yet; or it still waits.
 				return err
 			}
-			return c.jobs.InsertTx(ctx, tx, check{Subscriber: k.Subscriber, Company: k.Company, What: k.Kind}, nil)
+			// It comes again if its job is lost.
+			return checkingdb.New(tx).Postpone(ctx, checkingdb.PostponeParams{Company: k.Company, Kind: k.Kind, DueTime: now.Add(again.Interval)})
 		})
 		if err != nil {
 			return constraints.Translate(err)
@@ -255,7 +255,9 @@ func (c *Checker) release(ctx context.Context, h *held, failed error) error {
 	case ctx.Err() != nil:
 		p.DueTime = now
 	default:
-		p.Failures++
+		if h.What != ofRestore || errors.Is(failed, snapshot.ErrNotRestored) { // That no restore was begun says nothing of the next one.
+			p.Failures++
+		}
 		p.DueTime = again.Retry(now, int(p.Failures))
 		c.Log.WarnContext(ctx, "a check was not made", "company", h.of().Name(), "what", h.What, "err", failed)
 	}
