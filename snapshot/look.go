@@ -3,7 +3,7 @@ package snapshot
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"regexp"
 	"time"
 
 	snapshotv1 "kontor.internal/proto/gen/go/kontor/snapshot/v1"
@@ -32,6 +32,8 @@ type TableContents struct {
 	Columns []string
 	// KeyColumns of them are the key that rows are ordered by.
 	KeyColumns int
+	// KeyTypes are the key columns' types, as PostgreSQL writes them.
+	KeyTypes []string
 	// Rows, and bytes of their lines.
 	Rows, Bytes int64
 }
@@ -50,49 +52,40 @@ func Look(ctx context.Context, repo Repository, ref Ref, head *Head) (*Contents,
 		Ref: ref, Moment: m.GetMoment().AsTime(), Database: m.GetDatabase().GetName(), ServerVersion: int(m.GetDatabase().GetServerVersion()), Packs: len(m.GetPacks()) / 16,
 	}
 	for _, t := range m.GetTables() {
-		c.Tables = append(c.Tables, TableContents{
-			Schema: t.GetRelation().GetSchema(), Name: t.GetRelation().GetName(), Columns: t.GetColumns(), KeyColumns: int(t.GetKeyColumns()),
-			Rows: int64(t.GetRows()), Bytes: int64(t.GetBytes()),
-		})
+		c.Tables = append(c.Tables, contentsOf(t))
 	}
 	return c, nil
 }
 
-// Lines gives one table's rows in the order of its key, without restoring anything: each a line of COPY's text format with its
-// newline, valid until each returns.
-func Lines(ctx context.Context, repo Repository, ref Ref, head *Head, schema, table string, each func(line []byte) error) error {
-	r, err := repo.reader()
-	if err != nil {
-		return err
+func contentsOf(t *snapshotv1.Table) TableContents {
+	return TableContents{
+		Schema: t.GetRelation().GetSchema(), Name: t.GetRelation().GetName(), Columns: t.GetColumns(), KeyColumns: int(t.GetKeyColumns()),
+		KeyTypes: keyTypes(t.GetOrder()), Rows: int64(t.GetRows()), Bytes: int64(t.GetBytes()),
 	}
-	m, err := r.readManifest(ctx, ref, head)
-	if err != nil {
-		return err
-	}
-	t := tableIn(m, schema, table)
-	if t == nil {
-		return fmt.Errorf("snapshot: no table %s", quote(&snapshotv1.Relation{Schema: schema, Name: table}))
-	}
-	for _, p := range t.GetParts() {
-		err := r.chunks(ctx, p, func(_ entry, lines []byte) error {
-			for len(lines) > 0 {
-				end := bytes.IndexByte(lines, '\n') + 1
-				if end == 0 {
-					return damagedf("a line without an end")
-				}
-				if err := each(lines[:end]); err != nil {
-					return err
-				}
-				lines = lines[end:]
+}
+
+// keyTypes takes the types out of what a key's order hangs on: `numeric(12,2) 0,text 100 2.36`.
+func keyTypes(order string) (types []string) {
+	depth, begin := 0, 0
+	for i := 0; i <= len(order) && order != ""; i++ {
+		switch {
+		case i == len(order) || (order[i] == ',' && depth == 0):
+			kind := order[begin:i]
+			if collation := collated.FindStringIndex(kind); collation != nil {
+				kind = kind[:collation[0]]
 			}
-			return nil
-		})
-		if err != nil {
-			return err
+			types, begin = append(types, kind), i+1
+		case order[i] == '(':
+			depth++
+		case order[i] == ')':
+			depth--
 		}
 	}
-	return nil
+	return types
 }
+
+// collated is a collation's object id behind a type, and its version.
+var collated = regexp.MustCompile(` \d+( [^ ]*)?$`)
 
 func tableIn(m *snapshotv1.Manifest, schema, name string) *snapshotv1.Table {
 	for _, t := range m.GetTables() {

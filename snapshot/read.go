@@ -251,12 +251,9 @@ func (r *reader) leaves(ctx context.Context, p *snapshotv1.Part, seen func(Name,
 	if p.GetRoot() == nil {
 		return nil
 	}
-	at, err := fromLocation(p.GetRoot())
+	root, err := rootOf(p)
 	if err != nil {
 		return err
-	}
-	if len(p.GetName()) != nameBytes || p.GetLevels() == 0 || p.GetLevels() > maxLevels {
-		return damagedf("a part without a root")
 	}
 	var walk func(name Name, at location, level int) error
 	walk = func(name Name, at location, level int) error {
@@ -275,7 +272,7 @@ func (r *reader) leaves(ctx context.Context, p *snapshotv1.Part, seen func(Name,
 		}
 		return nil
 	}
-	return walk(Name(p.GetName()), at, int(p.GetLevels())-1)
+	return walk(root.name, root.at, int(p.GetLevels())-1)
 }
 
 func toLocation(l location) *snapshotv1.Location {

@@ -281,6 +281,13 @@ func (l *life) restore(ctx context.Context, m moment, login *pgtool.Login) (err 
 	if err != nil {
 		return fmt.Errorf("restore: %w", err)
 	}
+	unlike, err := snapshot.CompareAgainst(ctx, l.repo, snapshot.AgainstOrder{Login: login, Ref: m.known.Ref, Head: &m.known.Head})
+	if err != nil {
+		return fmt.Errorf("compare: %w", err)
+	}
+	for _, u := range unlike {
+		return fmt.Errorf("%s of %s.%s unlike: %d rows, %d restored", u.What, u.Schema, u.Name, u.RowsInSnapshot, u.RowsInDatabase)
+	}
 	conn, err := pgtool.Connect(ctx, login)
 	if err != nil {
 		return err

@@ -195,6 +195,9 @@ func filterOf(req Request) (string, error) {
 // Limit is the number of rows to ask of the store: one more than the page has, which tells whether another follows.
 func (p Page) Limit() int32 { return p.Size + 1 }
 
+// Next is the token of the page behind a cursor, for a list whose pages are not cut by their number of entries alone.
+func (p Page) Next(cursor any) (string, error) { return p.codec.Encode(p.scope, cursor) }
+
 // Finish cuts rows, read with Limit, to the page and returns the next page's token, empty after the last page.
 func Finish[T any](p Page, rows []T, cursorOf func(T) any) (shown []T, next string, err error) {
 	if len(rows) <= int(p.Size) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/riverqueue/river"
@@ -22,6 +23,7 @@ import (
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
+	"kontor.internal/services/backup/internal/checking"
 	"kontor.internal/services/backup/internal/keeping"
 	"kontor.internal/services/backup/internal/keys"
 	"kontor.internal/services/backup/internal/region"
@@ -61,13 +63,26 @@ type Config struct {
 	SnapshotsAtOnce          int           `koanf:"snapshots_at_once" doc:"How many scheduled snapshots one copy of the service makes at a time." default:"2"`
 	SnapshotsAtOnceOnCluster int           `koanf:"snapshots_at_once_on_cluster" doc:"How many scheduled snapshots all copies of the service together make of one cluster's databases at a time." default:"4"`
 	ScheduleCheckInterval    time.Duration `koanf:"schedule_check_interval" doc:"How often due and late snapshots are looked for." default:"5s"`
+	VerifySample             int           `koanf:"verify_sample" doc:"Per cent of the companies whose newest snapshot is read back each verify_sample_interval, at least one company; 0 for none." default:"5"`
+	VerifySampleInterval     time.Duration `koanf:"verify_sample_interval" doc:"How often companies are drawn whose newest snapshot is read back, by business time." default:"24h"`
+	VerifyWholeInterval      time.Duration `koanf:"verify_whole_interval" doc:"The longest that each company's newest snapshot and newest archive go without being read back, by business time." default:"720h"`
+	DrillInterval            time.Duration `koanf:"drill_interval" doc:"How often each company's newest snapshot is restored into a scratch database and compared, by business time." default:"168h"`
 	CompanyScanInterval      time.Duration `koanf:"company_scan_interval" doc:"How often tenancy is asked for companies whose events were missed." default:"10m"`
+}
+
+func (c Config) checks() checking.Settings {
+	return checking.Settings{
+		SamplePercent: c.VerifySample, SampleEvery: c.VerifySampleInterval, WholeEvery: c.VerifyWholeInterval, DrillEvery: c.DrillInterval,
+	}
 }
 
 // New wires backup.
 func New(ctx context.Context, cfg Config) (*service.Service, error) {
 	if cfg.SnapshotInterval < time.Minute || cfg.SnapshotsAtOnce < 1 || cfg.SnapshotsAtOnceOnCluster < 1 || cfg.BlobURL == cfg.KeyBlobURL {
 		return nil, errors.New("backup: snapshot_interval is a minute or more, snapshots_at_once and snapshots_at_once_on_cluster 1 or more, and keys lie in a store of their own")
+	}
+	if !cfg.checks().Valid() {
+		return nil, errors.New("backup: verify_sample is 0 to 100, and the intervals of checks are a minute or more")
 	}
 	kms, err := keys.NewLocal(cfg.KeyEncryptionKey, cfg.KeyEncryptionKeyPrevious)
 	if err != nil {
@@ -134,7 +149,11 @@ func wire(ctx context.Context, s *service.Service, cfg Config, kms keys.KMS, too
 	backupv1.RegisterKeepingServiceServer(s.GRPC(), keeping.NewServer(keeper))
 	commonv1.RegisterOperationServiceServer(s.GRPC(), operation.NewServer(s.DB, s.Authorizer()))
 	s.Consume(engine.Companies())
-	return startJobs(s, cfg, engine, copier, keeper, operations)
+	checker := checking.New(checking.Deps{
+		Settings: cfg.checks(), DB: s.DB, Clock: clock, IDs: id.New, Log: s.Log, Engine: engine,
+		Databases: tenancyv1.NewCompanyDatabaseServiceClient(s.Peer("tenancy")), Directory: tenancyv1.NewDirectoryServiceClient(s.Peer("tenancy")),
+	})
+	return startJobs(s, cfg, operations, engine, copier, keeper, checker)
 }
 
 // cacheDir is where this copy of the service keeps what next snapshots need.
@@ -150,22 +169,28 @@ func cacheDir(cfg Config) string {
 }
 
 // startJobs runs operations, the schedule and the timers for as long as the service lives.
-func startJobs(s *service.Service, cfg Config, engine *snapshot.Engine, copier *second.Copier, keeper *keeping.Keeper, operations *operation.Store) error {
+func startJobs(
+	s *service.Service, cfg Config, operations *operation.Store, engine *snapshot.Engine, copier *second.Copier, keeper *keeping.Keeper, checker *checking.Checker,
+) error {
 	workers := river.NewWorkers()
 	deps := operation.Deps{Pool: s.DB, Store: operations, Texts: s.Texts, Log: s.Log, Service: s.Name}
 	operation.Register(workers, deps, engine.Works())
 	engine.AddWorkers(workers)
 	copier.AddWorkers(workers)
-	timers := append(append(s.Periodic(), operation.Periodic(deps)...), engine.Periodic(cfg.ScheduleCheckInterval, cfg.CompanyScanInterval)...)
-	timers = append(append(timers, copier.Periodic(cfg.ScheduleCheckInterval)...), keeper.Periodic(cfg.ScheduleCheckInterval)...)
+	checker.AddWorkers(workers)
+	check := cfg.ScheduleCheckInterval
+	timers := slices.Concat(s.Periodic(), operation.Periodic(deps), engine.Periodic(check, cfg.CompanyScanInterval),
+		copier.Periodic(check), keeper.Periodic(check), checker.Periodic(check))
 	client, err := jobs.New(cfg.Jobs, jobs.Options{
-		Pool: s.DB, Service: s.Name, Log: s.Log, Workers: workers, Periodic: timers, Queues: map[string]int{snapshot.Queue: cfg.SnapshotsAtOnce, second.Queue: 1},
+		Pool: s.DB, Service: s.Name, Log: s.Log, Workers: workers, Periodic: timers,
+		Queues: map[string]int{snapshot.Queue: cfg.SnapshotsAtOnce, second.Queue: 1, checking.Queue: 1},
 	})
 	if err != nil {
 		return err
 	}
 	engine.UseJobs(client)
 	copier.UseJobs(client)
+	checker.UseJobs(client)
 	s.Go("jobs", client.Run)
 	return nil
 }

@@ -47,16 +47,23 @@ type tenancy struct {
 	hold      chan struct{}    // OpenForDump waits for it, when set
 	address   string           // given instead of the server's, when set
 	dumper    string           // attributes of the role that dumps
+	arrange   []string         // carried out in each new target
 }
 
 func newTenancy(t *testing.T) *tenancy {
 	server, ca := servertest.TLSPostgres(t)
 	pem, err := os.ReadFile(ca)
 	require.NoError(t, err)
-	return &tenancy{
+	d := &tenancy{
 		t: t, server: server, ca: string(pem), companies: map[string]*tenancyv1.Company{}, databases: map[string]string{},
 		targets: map[string]*target{}, refuse: map[string]error{}, dumper: "BYPASSRLS",
 	}
+	t.Cleanup(func() { // After the service has stopped.
+		for _, made := range d.targets {
+			_ = d.exec(context.Background(), "", "DROP DATABASE IF EXISTS "+made.database+" WITH (FORCE)")
+		}
+	})
+	return d
 }
 
 // exec runs statements as the superuser.
@@ -140,6 +147,33 @@ func (d *tenancy) attributes(a string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.dumper = a
+}
+
+// arranged has something carried out in each new target.
+func (d *tenancy) arranged(statements ...string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.arrange = statements
+}
+
+func (d *tenancy) arrangements() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.arrange
+}
+
+// become puts a company in a state.
+func (d *tenancy) become(company string, state tenancyv1.CompanyState) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.companies[company].State = state
+}
+
+// made counts all targets there ever were.
+func (d *tenancy) made() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.targets)
 }
 
 // standing counts the targets that were not dropped.
@@ -242,11 +276,13 @@ func (d *tenancy) CreateRestoreTarget(ctx context.Context, r *tenancyv1.CreateRe
 		err = d.exec(ctx, "", "CREATE DATABASE "+made.database+" OWNER "+made.role)
 	}
 	login.Database = made.database
+	if err == nil {
+		err = d.exec(ctx, made.database, d.arrangements()...)
+	}
 	name := "targets/" + id.NewString()
 	d.mu.Lock()
 	d.targets[name] = made
 	d.mu.Unlock()
-	d.t.Cleanup(func() { _ = d.exec(context.Background(), "", "DROP DATABASE IF EXISTS "+made.database+" WITH (FORCE)") })
 	return &tenancyv1.CreateRestoreTargetResponse{Target: name, Login: login}, err
 }
 

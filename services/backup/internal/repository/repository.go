@@ -107,7 +107,8 @@ type Begun struct {
 	Whole bool
 }
 
-// Begin begins an attempt at a snapshot of this id. It goes with the claim of the company.
+// Begin begins an attempt at a snapshot of this id. It goes with the claim of the company. When damage has been found since the last one
+// was begun, which may hang on the same packs, the next one is compared with none, and stands by itself.
 func (r *Repositories) Begin(ctx context.Context, tx pgx.Tx, of Of, id uuid.UUID) (*Begun, error) {
 	q, now := repositorydb.New(tx), r.Clock.Now()
 	next, err := q.NextSequence(ctx, repositorydb.NextSequenceParams{
@@ -124,6 +125,14 @@ func (r *Repositories) Begin(ctx context.Context, tx pgx.Tx, of Of, id uuid.UUID
 	}
 	if err != nil {
 		return nil, err
+	}
+	damaged, err := q.DamagedSince(ctx, repositorydb.DamagedSinceParams{Company: of.ID, Region: of.Region, Since: last.CreateTime})
+	if err != nil {
+		return nil, err
+	}
+	if damaged {
+		b.Whole = true
+		return b, nil
 	}
 	known := Known(last.ID, last.Sequence, last.Head)
 	b.Previous = &known

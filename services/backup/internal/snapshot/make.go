@@ -212,6 +212,7 @@ func (e *Engine) copy(ctx context.Context, a attempt, login *pgtool.Login, m *ma
 		Rest: true,
 	})
 	if err != nil {
+		e.suspect(ctx, a, err)
 		return notMade(ctx, err)
 	}
 	m.size, m.stored, m.rows, m.read = done.Bytes, done.Added, done.Rows, done.Read

@@ -264,20 +264,12 @@ func (e *Engine) snapshotBefore(ctx context.Context, r *restoring) error {
 		}
 		r.Before = &own
 	}
-	for {
-		_, err := e.make(ctx, order{
-			of: r.of(), id: *r.Before, origin: backupv1.SnapshotOrigin_SNAPSHOT_ORIGIN_BEFORE_RESTORE, form: inRepository, creator: r.Creator,
-			progress: func(ctx context.Context, n, total int64) {
-				r.progress(ctx, n, total, "snapshot_before", "Copying the books as they are now")
-			},
-		})
-		if !has(err, commonv1.Reason_REASON_SNAPSHOT_UNDER_WAY) {
-			return err
-		}
-		if err := wait(ctx, patience); err != nil {
-			return err
-		}
-	}
+	return e.makeInTurn(ctx, order{
+		of: r.of(), id: *r.Before, origin: backupv1.SnapshotOrigin_SNAPSHOT_ORIGIN_BEFORE_RESTORE, form: inRepository, creator: r.Creator,
+		progress: func(ctx context.Context, n, total int64) {
+			r.progress(ctx, n, total, "snapshot_before", "Copying the books as they are now")
+		},
+	})
 }
 
 func wait(ctx context.Context, d time.Duration) error {

@@ -73,8 +73,9 @@ type Deps struct {
 // Engine does the work that operations and the schedule ask for.
 type Engine struct {
 	Deps
-	late metric.Int64Counter
-	jobs *jobs.Client
+	late    metric.Int64Counter
+	damaged metric.Int64Counter
+	jobs    *jobs.Client
 }
 
 // New returns an engine.
@@ -84,7 +85,12 @@ func New(d Deps) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("snapshot: %w", err)
 	}
-	return &Engine{Deps: d, late: late}, nil
+	damaged, err := d.Meter.Int64Counter("kontor.backup.snapshot.damaged",
+		metric.WithDescription("Snapshots that were found not to be restorable."))
+	if err != nil {
+		return nil, fmt.Errorf("snapshot: %w", err)
+	}
+	return &Engine{Deps: d, late: late, damaged: damaged}, nil
 }
 
 // cleaning bounds what is undone after a failure or a cancel.

@@ -58,6 +58,8 @@ func damage(err error) string {
 		return "missing"
 	case errors.Is(err, archive.ErrAltered), errors.Is(err, engine.ErrDamaged):
 		return "altered"
+	case errors.Is(err, errDiffers):
+		return differs
 	case errors.Is(err, errUnreadable):
 		return "unreadable"
 	}
@@ -109,13 +111,25 @@ func (e *Engine) checkArchive(ctx context.Context, r row, progress func(done int
 func (e *Engine) verify(ctx context.Context, r row, progress func(done int64)) (*backupv1.Snapshot, error) {
 	err := e.check(ctx, r, progress)
 	found := damage(err)
-	if err != nil && found == "" {
+	if err != nil && (found == "" || ctx.Err() != nil) {
 		return nil, err
 	}
 	return e.noteVerified(ctx, r, found)
 }
 
-func (e *Engine) noteVerified(ctx context.Context, r row, found string) (s *backupv1.Snapshot, err error) {
+// differs is what a drill finds: a snapshot that can be read, from which other rows come than are in it.
+const differs = "differs"
+
+// noteVerified notes what a reading found; nothing when all was well. That other rows are restored than are in it can't be seen by reading
+// it, and stays. NOT_FOUND when the snapshot is gone: that nothing is there then is no damage.
+func (e *Engine) noteVerified(ctx context.Context, was row, found string) (s *backupv1.Snapshot, err error) {
+	r, err := e.find(ctx, companyOf(was), was.ID)
+	if err != nil {
+		return nil, err
+	}
+	if found == "" && r.VerifyFailure == differs {
+		found = differs
+	}
 	now := e.Clock.Now()
 	r.VerifyState, r.VerifyTime, r.VerifyFailure = int32(backupv1.VerifyState_VERIFY_STATE_GOOD), &now, found
 	if found != "" {
@@ -124,12 +138,36 @@ func (e *Engine) noteVerified(ctx context.Context, r row, found string) (s *back
 	if s, err = toProto(r); err != nil {
 		return nil, err
 	}
-	return s, postgres.InTx(ctx, e.DB, func(tx pgx.Tx) error {
-		if err := snapshotdb.New(tx).NoteVerified(ctx, snapshotdb.NoteVerifiedParams{
+	err = postgres.InTx(ctx, e.DB, func(tx pgx.Tx) error {
+		there, err := snapshotdb.New(tx).NoteVerified(ctx, snapshotdb.NoteVerifiedParams{
 			ID: r.ID, VerifyState: r.VerifyState, VerifyTime: r.VerifyTime, VerifyFailure: found,
-		}); err != nil {
+		})
+		if err == nil && there == 0 {
+			err = failure.NotFound(s.GetName())
+		}
+		if err != nil {
 			return err
 		}
 		return e.tell(ctx, tx, companyOf(r), "snapshot.verified", &backupv1.SnapshotVerified{Snapshot: s})
 	})
+	if err == nil && found != "" {
+		e.damaged.Add(ctx, 1)
+		e.Log.ErrorContext(ctx, "a snapshot is damaged", "snapshot", s.GetName(), "failure", found)
+	}
+	return s, constraints.Translate(err)
+}
+
+// suspect marks the snapshot that an attempt was compared with when it can't be read any more: the next attempt stands by itself.
+func (e *Engine) suspect(ctx context.Context, a attempt, failed error) {
+	found := damage(failed)
+	if a.begun.Previous == nil || found == "" || ctx.Err() != nil {
+		return
+	}
+	previous, err := e.find(ctx, a.of, a.begun.Previous.Snapshot)
+	if err == nil {
+		_, err = e.noteVerified(ctx, previous, found)
+	}
+	if err != nil {
+		e.Log.WarnContext(ctx, "a damaged snapshot could not be marked", "err", err)
+	}
 }

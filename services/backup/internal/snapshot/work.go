@@ -17,12 +17,15 @@ const (
 	kindVerify  = "verify_snapshot"
 	kindRestore = "restore_snapshot"
 	kindCompare = "compare_restored_copy"
+
+	kindCompareSnapshots = "compare_snapshots"
 )
 
 // Works are what operations do.
 func (e *Engine) Works() map[string]operation.Work {
 	return map[string]operation.Work{
 		kindCreate: e.workCreate, kindVerify: e.workVerify, kindRestore: e.workRestore, kindCompare: e.workCompare,
+		kindCompareSnapshots: e.workCompareSnapshots,
 	}
 }
 

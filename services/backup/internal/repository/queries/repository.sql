@@ -4,7 +4,11 @@ ON CONFLICT (company, region) DO UPDATE SET sequence = repository.sequence + 1
 RETURNING sequence, generation;
 
 -- name: LastCommitted :one
-SELECT id, sequence, head FROM snapshot WHERE company = $1 AND region = $2 AND form = 1 AND ready ORDER BY sequence DESC LIMIT 1;
+SELECT id, sequence, head, create_time FROM snapshot WHERE company = $1 AND region = $2 AND form = 1 AND ready ORDER BY sequence DESC LIMIT 1;
+
+-- name: DamagedSince :one
+SELECT EXISTS (SELECT FROM snapshot s WHERE s.company = $1 AND s.region = $2 AND s.form = 1 AND s.ready AND s.verify_state = 3
+    AND s.verify_time >= sqlc.arg(since)::timestamptz);
 
 -- name: LastWhole :one
 SELECT max(create_time)::timestamptz FROM snapshot WHERE company = $1 AND region = $2 AND form = 1 AND ready AND whole

@@ -47,8 +47,26 @@ func (q *Queries) Committed(ctx context.Context, arg CommittedParams) ([]Committ
 	return items, nil
 }
 
+const damagedSince = `-- name: DamagedSince :one
+SELECT EXISTS (SELECT FROM snapshot s WHERE s.company = $1 AND s.region = $2 AND s.form = 1 AND s.ready AND s.verify_state = 3
+    AND s.verify_time >= $3::timestamptz)
+`
+
+type DamagedSinceParams struct {
+	Company uuid.UUID
+	Region  string
+	Since   time.Time
+}
+
+func (q *Queries) DamagedSince(ctx context.Context, arg DamagedSinceParams) (bool, error) {
+	row := q.db.QueryRow(ctx, damagedSince, arg.Company, arg.Region, arg.Since)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const lastCommitted = `-- name: LastCommitted :one
-SELECT id, sequence, head FROM snapshot WHERE company = $1 AND region = $2 AND form = 1 AND ready ORDER BY sequence DESC LIMIT 1
+SELECT id, sequence, head, create_time FROM snapshot WHERE company = $1 AND region = $2 AND form = 1 AND ready ORDER BY sequence DESC LIMIT 1
 `
 
 type LastCommittedParams struct {
@@ -57,15 +75,21 @@ type LastCommittedParams struct {
 }
 
 type LastCommittedRow struct {
-	ID       uuid.UUID
-	Sequence int64
-	Head     []byte
+	ID         uuid.UUID
+	Sequence   int64
+	Head       []byte
+	CreateTime time.Time
 }
 
 func (q *Queries) LastCommitted(ctx context.Context, arg LastCommittedParams) (LastCommittedRow, error) {
 	row := q.db.QueryRow(ctx, lastCommitted, arg.Company, arg.Region)
 	var i LastCommittedRow
-	err := row.Scan(&i.ID, &i.Sequence, &i.Head)
+	err := row.Scan(
+		&i.ID,
+		&i.Sequence,
+		&i.Head,
+		&i.CreateTime,
+	)
 	return i, err
 }
 

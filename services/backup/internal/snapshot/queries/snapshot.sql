@@ -105,8 +105,16 @@ ORDER BY create_time DESC, id DESC LIMIT sqlc.arg(most);
 SELECT max(create_time)::timestamptz FROM snapshot WHERE company = $1 AND region = $2 AND form = 2 AND ready
 HAVING max(create_time) IS NOT NULL;
 
--- name: NoteVerified :exec
+-- name: NoteVerified :execrows
 UPDATE snapshot SET verify_state = $2, verify_time = $3, verify_failure = $4 WHERE id = $1;
+
+-- name: NoteDrilled :exec
+UPDATE snapshot SET drill_time = sqlc.arg(drill_time)::timestamptz WHERE id = sqlc.arg(id);
+
+-- name: NewestGood :one
+SELECT id, company, subscriber, region, origin, creator, form, object_key, create_time, size_bytes, stored_bytes, sha256, data_areas,
+    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time
+FROM snapshot WHERE company = $1 AND subscriber = $2 AND form = $3 AND ready AND verify_state <> 3 ORDER BY create_time DESC, id DESC LIMIT 1;
 
 -- name: HasObject :one
 SELECT EXISTS (SELECT FROM snapshot WHERE object_key = $1);

@@ -830,6 +830,73 @@ func (q *Queries) NewestArchive(ctx context.Context, arg NewestArchiveParams) (t
 	return column_1, err
 }
 
+const newestGood = `-- name: NewestGood :one
+SELECT id, company, subscriber, region, origin, creator, form, object_key, create_time, size_bytes, stored_bytes, sha256, data_areas,
+    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time
+FROM snapshot WHERE company = $1 AND subscriber = $2 AND form = $3 AND ready AND verify_state <> 3 ORDER BY create_time DESC, id DESC LIMIT 1
+`
+
+type NewestGoodParams struct {
+	Company    uuid.UUID
+	Subscriber uuid.UUID
+	Form       int32
+}
+
+type NewestGoodRow struct {
+	ID            uuid.UUID
+	Company       uuid.UUID
+	Subscriber    uuid.UUID
+	Region        string
+	Origin        int32
+	Creator       string
+	Form          int32
+	ObjectKey     *string
+	CreateTime    time.Time
+	SizeBytes     int64
+	StoredBytes   int64
+	Sha256        []byte
+	DataAreas     []byte
+	Sequence      int64
+	Head          []byte
+	Rows          int64
+	ReadBytes     int64
+	KeyVersion    int32
+	VerifyState   int32
+	VerifyTime    *time.Time
+	VerifyFailure string
+	DrillTime     *time.Time
+}
+
+func (q *Queries) NewestGood(ctx context.Context, arg NewestGoodParams) (NewestGoodRow, error) {
+	row := q.db.QueryRow(ctx, newestGood, arg.Company, arg.Subscriber, arg.Form)
+	var i NewestGoodRow
+	err := row.Scan(
+		&i.ID,
+		&i.Company,
+		&i.Subscriber,
+		&i.Region,
+		&i.Origin,
+		&i.Creator,
+		&i.Form,
+		&i.ObjectKey,
+		&i.CreateTime,
+		&i.SizeBytes,
+		&i.StoredBytes,
+		&i.Sha256,
+		&i.DataAreas,
+		&i.Sequence,
+		&i.Head,
+		&i.Rows,
+		&i.ReadBytes,
+		&i.KeyVersion,
+		&i.VerifyState,
+		&i.VerifyTime,
+		&i.VerifyFailure,
+		&i.DrillTime,
+	)
+	return i, err
+}
+
 const nextAttempt = `-- name: NextAttempt :one
 UPDATE restore SET attempt = attempt + 1, target = '' WHERE id = $1 AND state = 'filling' RETURNING attempt
 `
@@ -839,6 +906,20 @@ func (q *Queries) NextAttempt(ctx context.Context, id uuid.UUID) (int32, error) 
 	var attempt int32
 	err := row.Scan(&attempt)
 	return attempt, err
+}
+
+const noteDrilled = `-- name: NoteDrilled :exec
+UPDATE snapshot SET drill_time = $1::timestamptz WHERE id = $2
+`
+
+type NoteDrilledParams struct {
+	DrillTime time.Time
+	ID        uuid.UUID
+}
+
+func (q *Queries) NoteDrilled(ctx context.Context, arg NoteDrilledParams) error {
+	_, err := q.db.Exec(ctx, noteDrilled, arg.DrillTime, arg.ID)
+	return err
 }
 
 const noteFailure = `-- name: NoteFailure :exec
@@ -896,7 +977,7 @@ func (q *Queries) NoteUnchanged(ctx context.Context, arg NoteUnchangedParams) er
 	return err
 }
 
-const noteVerified = `-- name: NoteVerified :exec
+const noteVerified = `-- name: NoteVerified :execrows
 UPDATE snapshot SET verify_state = $2, verify_time = $3, verify_failure = $4 WHERE id = $1
 `
 
@@ -907,14 +988,17 @@ type NoteVerifiedParams struct {
 	VerifyFailure string
 }
 
-func (q *Queries) NoteVerified(ctx context.Context, arg NoteVerifiedParams) error {
-	_, err := q.db.Exec(ctx, noteVerified,
+func (q *Queries) NoteVerified(ctx context.Context, arg NoteVerifiedParams) (int64, error) {
+	result, err := q.db.Exec(ctx, noteVerified,
 		arg.ID,
 		arg.VerifyState,
 		arg.VerifyTime,
 		arg.VerifyFailure,
 	)
-	return err
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }
 
 const pause = `-- name: Pause :exec

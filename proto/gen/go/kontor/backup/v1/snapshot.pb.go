@@ -329,7 +329,8 @@ type Snapshot struct {
 	VerifyState VerifyState `protobuf:"varint,9,opt,name=verify_state,json=verifyState,proto3,enum=kontor.backup.v1.VerifyState" json:"verify_state,omitempty"`
 	// When it was read back last; unset before.
 	VerifyTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=verify_time,json=verifyTime,proto3" json:"verify_time,omitempty"`
-	// Why it is DAMAGED: `truncated`, `altered`, `missing`, `unreadable`; empty otherwise.
+	// Why it is DAMAGED: `truncated`, `altered`, `missing`, `unreadable`; `differs` when a drill found that something else is restored
+	// than is in it; empty otherwise.
 	VerifyFailure string `protobuf:"bytes,11,opt,name=verify_failure,json=verifyFailure,proto3" json:"verify_failure,omitempty"`
 	// `accounts/A` that asked for it; empty for the schedule's.
 	Creator string `protobuf:"bytes,12,opt,name=creator,proto3" json:"creator,omitempty"`
