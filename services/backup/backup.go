@@ -5,6 +5,7 @@ package backup
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"time"
@@ -22,6 +23,7 @@ import (
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
+	"kontor.internal/services/backup/internal/export"
 	"kontor.internal/services/backup/internal/keys"
 	"kontor.internal/services/backup/internal/repository"
 	"kontor.internal/services/backup/internal/schedule"
@@ -103,9 +105,11 @@ func wire(ctx context.Context, s *service.Service, cfg Config, kms keys.KMS, too
 		return err
 	}
 	backupv1.RegisterSnapshotServiceServer(s.GRPC(), snapshot.NewServer(engine))
+	exports := export.New(engine)
+	backupv1.RegisterExportServiceServer(s.GRPC(), export.NewServer(exports))
 	commonv1.RegisterOperationServiceServer(s.GRPC(), operation.NewServer(s.DB, s.Authorizer()))
 	s.Consume(engine.Companies())
-	return startJobs(s, cfg, engine, operations)
+	return startJobs(s, cfg, engine, exports, operations)
 }
 
 // cacheDir is where this copy of the service keeps what next snapshots need.
@@ -121,12 +125,15 @@ func cacheDir(cfg Config) string {
 }
 
 // startJobs runs operations, the schedule and the timers for as long as the service lives.
-func startJobs(s *service.Service, cfg Config, engine *snapshot.Engine, operations *operation.Store) error {
+func startJobs(s *service.Service, cfg Config, engine *snapshot.Engine, exports *export.Exports, operations *operation.Store) error {
 	workers := river.NewWorkers()
 	deps := operation.Deps{Pool: s.DB, Store: operations, Texts: s.Texts, Log: s.Log, Service: s.Name}
-	operation.Register(workers, deps, engine.Works())
+	works := engine.Works()
+	maps.Copy(works, exports.Works())
+	operation.Register(workers, deps, works)
 	engine.AddWorkers(workers)
 	timers := append(append(s.Periodic(), operation.Periodic(deps)...), engine.Periodic(cfg.ScheduleCheckInterval, cfg.CompanyScanInterval)...)
+	timers = append(timers, exports.Periodic(cfg.ScheduleCheckInterval)...)
 	client, err := jobs.New(cfg.Jobs, jobs.Options{
 		Pool: s.DB, Service: s.Name, Log: s.Log, Workers: workers, Periodic: timers, Queues: map[string]int{snapshot.Queue: cfg.SnapshotsAtOnce},
 	})

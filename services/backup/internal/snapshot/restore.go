@@ -97,7 +97,8 @@ func (e *Engine) prepare(ctx context.Context, r *restoring) error {
 	if err != nil {
 		return err
 	}
-	if err := e.fill(ctx, r, login); err != nil {
+	say := func(done int64) { r.progress(ctx, done, r.from.SizeBytes, "fill", "Filling the database") }
+	if err := e.fill(ctx, r.from, login, say); err != nil {
 		return err
 	}
 	if !r.beside() {
@@ -163,26 +164,24 @@ func (e *Engine) dropTarget(ctx context.Context, r *restoring) error {
 	return err
 }
 
-// fill restores the snapshot. What can't be read is noted on it.
-func (e *Engine) fill(ctx context.Context, r *restoring, target *tenancyv1.DatabaseLogin) error {
+// fill restores a snapshot. What can't be read is noted on it.
+func (e *Engine) fill(ctx context.Context, from row, target *tenancyv1.DatabaseLogin, say func(done int64)) error {
 	login := loginOf(target)
 	if err := pgtool.Reach(ctx, login); err != nil {
 		return err
 	}
-	say := func(done int64) { r.progress(ctx, done, r.from.SizeBytes, "fill", "Filling the database") }
-	if backupv1.SnapshotForm(r.from.Form) == archived {
-		return e.fillFromArchive(ctx, r, login, say)
+	if IsArchive(from) {
+		return e.fillFromArchive(ctx, from, login, say)
 	}
-	repo, err := e.Repositories.Open(ctx, whereOf(r.from))
+	repo, known, err := e.OpenRepository(ctx, from)
 	if err != nil {
-		return e.noteDamage(ctx, r, err)
+		return e.NoteDamage(ctx, from, err)
 	}
-	known := knownOf(r.from)
 	_, err = engine.Restore(ctx, repo, engine.RestoreOrder{
 		Tools: e.Tools, Login: login, Ref: known.Ref, Head: &known.Head, Progress: func(done, _ int64) { say(done) },
 	})
 	if err == nil || ctx.Err() != nil || damage(err) != "" {
-		return e.noteDamage(ctx, r, err)
+		return e.NoteDamage(ctx, from, err)
 	}
 	detail := "copy"
 	if failed := (*pgtool.Error)(nil); errors.As(err, &failed) {
@@ -191,10 +190,10 @@ func (e *Engine) fill(ctx context.Context, r *restoring, target *tenancyv1.Datab
 	return failure.New(commonv1.Reason_REASON_SNAPSHOT_NOT_RESTORED, "detail", detail).Wrap(err)
 }
 
-func (e *Engine) fillFromArchive(ctx context.Context, r *restoring, login *pgtool.Login, progress func(done int64)) (err error) {
-	from, err := e.open(ctx, r.from, 0)
+func (e *Engine) fillFromArchive(ctx context.Context, s row, login *pgtool.Login, progress func(done int64)) (err error) {
+	from, err := e.open(ctx, s, 0)
 	if err != nil {
-		return e.noteDamage(ctx, r, err)
+		return e.NoteDamage(ctx, s, err)
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
 	say := &reporting{to: io.Discard, say: progress}
@@ -204,26 +203,17 @@ func (e *Engine) fillFromArchive(ctx context.Context, r *restoring, login *pgtoo
 	case errors.As(err, &failed):
 		return failure.New(commonv1.Reason_REASON_SNAPSHOT_NOT_RESTORED, "detail", failed.Program).Wrap(err)
 	case err != nil:
-		return e.noteDamage(ctx, r, err)
-	case say.done != r.from.SizeBytes: // pg_restore stops behind the last table.
-		return e.readRest(ctx, r, from)
+		return e.NoteDamage(ctx, s, err)
+	case say.done != s.SizeBytes: // pg_restore stops behind the last table.
+		return e.readRest(ctx, s, from)
 	}
 	return nil
 }
 
 // readRest reads what pg_restore had no need of, so that all of the archive is known to be authentic.
-func (e *Engine) readRest(ctx context.Context, r *restoring, from io.Reader) error {
+func (e *Engine) readRest(ctx context.Context, s row, from io.Reader) error {
 	_, err := io.Copy(io.Discard, from)
-	return e.noteDamage(ctx, r, err)
-}
-
-func (e *Engine) noteDamage(ctx context.Context, r *restoring, err error) error {
-	if found := damage(err); found != "" {
-		if _, err := e.noteVerified(ctx, r.from, found); err != nil {
-			e.Log.WarnContext(ctx, "a damaged snapshot could not be marked", "err", err)
-		}
-	}
-	return damaged(err)
+	return e.NoteDamage(ctx, s, err)
 }
 
 // patience is how long is waited between two tries at what somebody else holds for a moment.
