@@ -26,8 +26,6 @@ type source struct {
 type option struct {
 	ending string
 	method uint16
-	// most rows of a file; 0 for no limit.
-	most int64
 	// begin writes a file's beginning.
 	begin func(to io.Writer, columns []string) (sheet, error)
 }
@@ -36,16 +34,15 @@ type option struct {
 type sheet interface {
 	// add says how many values were cut off.
 	add(values []*string) (cut int, err error)
+	// full says that the next row belongs into another file.
+	full() bool
 	// close ends the file; its destination stays open.
 	close() error
 }
 
-// sheetRows is how many rows a workbook takes: Excel's own limit is 1,048,576.
-const sheetRows = 1_000_000
-
 var options = map[backupv1.ExportFormat]option{
 	csv:   {ending: ".csv", method: zip.Deflate, begin: newCSV},
-	excel: {ending: ".xlsx", method: zip.Store, most: sheetRows, begin: newWorkbook}, // A workbook is compressed in itself.
+	excel: {ending: ".xlsx", method: zip.Store, begin: newWorkbook(sheetRows, sheetBytes)}, // A workbook is compressed in itself.
 }
 
 // bundling is a zip being written. Nothing is kept but what the manifest says.
@@ -86,7 +83,7 @@ func (b *bundling) table(t engine.TableContents) error {
 	}
 	number := 1
 	err = b.lines(t, func(line []byte) error {
-		if b.most > 0 && f.entry.Rows == b.most {
+		if f.sheet.full() {
 			if err := b.end(f); err != nil {
 				return err
 			}

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -137,7 +138,7 @@ func TestAWorkbookHoldsTextsAsTextsAndNumbersAsNumbers(t *testing.T) {
 
 func TestALongTableGoesOnInFurtherWorkbooksAndLongTextsStandBeside(t *testing.T) {
 	how := options[excel]
-	how.most = 2
+	how.begin = newWorkbook(2, sheetBytes)
 	long := strings.Repeat("ņ", cellUnits-1)
 	z := bundled(t, how, map[string][]string{
 		"t": {"1\t" + long + "🙂", "2\tx", "3\t" + long + "x", "4\t" + long + "xx", "5\ty"}, "t-2": {"1"},
@@ -160,6 +161,45 @@ func TestALongTableGoesOnInFurtherWorkbooksAndLongTextsStandBeside(t *testing.T)
 	cell, err = open(t, z.files["books/t-2.xlsx"]).GetCellValue("Sheet1", "B2")
 	require.NoError(t, err)
 	require.Equal(t, long+"x", cell)
+}
+
+func TestASheetThatGrowsTooLongGoesOnToo(t *testing.T) {
+	how := options[excel]
+	how.begin = newWorkbook(sheetRows, 10_000)
+	text := strings.Repeat("x", 6000)
+	z := bundled(t, how, map[string][]string{"t": {text, text, text}}, table("t", "text"))
+	require.Len(t, z.manifest.Files, 2)
+	require.EqualValues(t, []int64{2, 1}, []int64{z.manifest.Files[0].Rows, z.manifest.Files[1].Rows})
+}
+
+// TestMemoryDoesNotGrowWithTheRows looks at what is in use while many rows go through.
+func TestMemoryDoesNotGrowWithTheRows(t *testing.T) {
+	for name, how := range map[string]option{"csv": options[csv], "excel": options[excel]} {
+		t.Run(name, func(t *testing.T) {
+			const rows = 200_000
+			var most uint64
+			line := []byte(strings.Repeat("some text\t12345\t", 20) + "\\N\n")
+			columns := strings.Split(strings.Repeat("c ", 40)+"c", " ")
+			from := source{tables: []engine.TableContents{table("t", columns...)}, progress: func(int64, int64) {}}
+			from.lines = func(_ engine.TableContents, each func([]byte) error) error {
+				for n := range rows {
+					if n%50_000 == 49_999 {
+						runtime.GC()
+						var now runtime.MemStats
+						runtime.ReadMemStats(&now)
+						most = max(most, now.HeapAlloc)
+					}
+					if err := each(line); err != nil {
+						return err
+					}
+				}
+				return nil
+			}
+			require.NoError(t, bundle(io.Discard, manifest{}, from, how))
+			require.NotZero(t, most)
+			require.Less(t, most, uint64(32<<20), "66 MB of rows went through")
+		})
+	}
 }
 
 func TestColumnsAreNamedAsExcelDoes(t *testing.T) {

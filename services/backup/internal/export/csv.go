@@ -37,6 +37,8 @@ func (f csvFile) add(values []*string) (int, error) {
 	return 0, err
 }
 
+func (f csvFile) full() bool { return false }
+
 func (f csvFile) close() error { return nil }
 
 // csvField quotes what would be read as something else; `\.` ends COPY's data in some versions.

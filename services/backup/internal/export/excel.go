@@ -20,7 +20,19 @@ type workbook struct {
 	out     *bufio.Writer
 	columns []string // A, B, C …
 	row     int64
+	bytes   int64
+	most    limits
 }
+
+// limits of a sheet: rows without the header, and bytes of XML.
+type limits struct{ rows, bytes int64 }
+
+const (
+	// sheetRows is under Excel's own limit, 1,048,576.
+	sheetRows = 1_000_000
+	// sheetBytes leaves room for the longest row under 4 GiB, from which on not every program reads a sheet.
+	sheetBytes = 2 << 30
+)
 
 // The parts around the sheet. Styles: 0 plain, 1 a whole number that Excel would show as 1E+12, 2 the header.
 var workbookParts = []struct{ name, content string }{
@@ -56,8 +68,15 @@ const (
 	plain, wide, bold = 0, 1, 2
 )
 
-func newWorkbook(to io.Writer, columns []string) (sheet, error) {
-	w := &workbook{zip: zip.NewWriter(to)}
+// newWorkbook begins workbooks of so many rows and bytes.
+func newWorkbook(rows, bytes int64) func(to io.Writer, columns []string) (sheet, error) {
+	return func(to io.Writer, columns []string) (sheet, error) {
+		w := &workbook{zip: zip.NewWriter(to), most: limits{rows, bytes}}
+		return w, w.open(columns)
+	}
+}
+
+func (w *workbook) open(columns []string) error {
 	for i := range columns {
 		w.columns = append(w.columns, columnName(i))
 	}
@@ -67,12 +86,12 @@ func newWorkbook(to io.Writer, columns []string) (sheet, error) {
 			_, err = io.WriteString(entry, xmlHeader+part.content)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("export: %w", err)
+			return fmt.Errorf("export: %w", err)
 		}
 	}
 	entry, err := w.zip.Create("xl/worksheets/sheet1.xml")
 	if err != nil {
-		return nil, fmt.Errorf("export: %w", err)
+		return fmt.Errorf("export: %w", err)
 	}
 	w.out = bufio.NewWriterSize(entry, 64<<10)
 	w.print(sheetHead)
@@ -80,7 +99,7 @@ func newWorkbook(to io.Writer, columns []string) (sheet, error) {
 	for i, name := range columns {
 		w.text(i, name, bold)
 	}
-	return w, w.end()
+	return w.end()
 }
 
 // columnName is A for 0, Z for 25, AA for 26.
@@ -94,7 +113,8 @@ func columnName(i int) string {
 // print leaves an error to the buffer, which keeps it.
 func (w *workbook) print(parts ...string) {
 	for _, p := range parts {
-		_, _ = w.out.WriteString(p)
+		n, _ := w.out.WriteString(p)
+		w.bytes += int64(n)
 	}
 }
 
@@ -188,10 +208,13 @@ func (w *workbook) escape(v string) {
 		case r == '_' && len(v) >= i+7 && escaped.MatchString(v[i:i+7]):
 			w.print("_x005F_")
 		default:
-			_, _ = w.out.WriteRune(r) // utf8.RuneError for bytes that are no text.
+			n, _ := w.out.WriteRune(r) // utf8.RuneError for bytes that are no text.
+			w.bytes += int64(n)
 		}
 	}
 }
+
+func (w *workbook) full() bool { return w.row > w.most.rows || w.bytes >= w.most.bytes }
 
 func (w *workbook) close() error {
 	w.print(sheetEnd)

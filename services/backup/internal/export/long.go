@@ -33,14 +33,13 @@ func (b *bundling) longTexts(t engine.TableContents, first int) error {
 			books[i].LongTexts = f.entry.Path
 		}
 	}
-	var row int64
+	book, row := 0, int64(0)
 	err = b.lines(t, func(line []byte) error {
-		book, at := 0, row
-		if b.most > 0 {
-			book, at = int(row/b.most), row%b.most
+		if row == books[book].Rows {
+			book, row = book+1, 0
 		}
 		row++
-		return f.addLong(books[book].Path, at+2, t.Columns, engine.Fields(line)) // Behind the header, counted from 1.
+		return f.addLong(books[book].Path, row+1, t.Columns, engine.Fields(line)) // Behind the header.
 	})
 	if err != nil {
 		return err
