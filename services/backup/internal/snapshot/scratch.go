@@ -6,7 +6,6 @@ import (
 
 	"github.com/google/uuid"
 
-	backupv1 "kontor.internal/proto/gen/go/kontor/backup/v1"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/backup/internal/names"
@@ -125,6 +124,3 @@ func (e *Engine) sweepScratches(ctx context.Context) error {
 	}
 	return nil
 }
-
-// IsArchive tells the two forms apart.
-func IsArchive(s Stored) bool { return backupv1.SnapshotForm(s.Form) == archived }

@@ -13,6 +13,7 @@ import (
 	"kontor.internal/libs/idempotency"
 	"kontor.internal/libs/operation"
 	authv1 "kontor.internal/proto/gen/go/kontor/auth/v1"
+	backupv1 "kontor.internal/proto/gen/go/kontor/backup/v1"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	"kontor.internal/services/backup/internal/archive"
@@ -25,6 +26,9 @@ import (
 
 // Stored is a finished snapshot.
 type Stored = row
+
+// IsArchive tells the two forms apart.
+func IsArchive(s Stored) bool { return backupv1.SnapshotForm(s.Form) == archived }
 
 // Find reads a finished snapshot.
 func (e *Engine) Find(ctx context.Context, of names.Company, snapshot uuid.UUID) (Stored, error) {
