@@ -5,6 +5,7 @@ package backup
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +25,7 @@ import (
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/backup/internal/checking"
+	"kontor.internal/services/backup/internal/export"
 	"kontor.internal/services/backup/internal/keeping"
 	"kontor.internal/services/backup/internal/keys"
 	"kontor.internal/services/backup/internal/region"
@@ -147,13 +149,15 @@ func wire(ctx context.Context, s *service.Service, cfg Config, kms keys.KMS, too
 	keeper.Schedules = engine
 	backupv1.RegisterSnapshotServiceServer(s.GRPC(), snapshot.NewServer(engine))
 	backupv1.RegisterKeepingServiceServer(s.GRPC(), keeping.NewServer(keeper))
+	exports := export.New(engine)
+	backupv1.RegisterExportServiceServer(s.GRPC(), export.NewServer(exports))
 	commonv1.RegisterOperationServiceServer(s.GRPC(), operation.NewServer(s.DB, s.Authorizer()))
 	s.Consume(engine.Companies())
 	checker := checking.New(checking.Deps{
 		Settings: cfg.checks(), DB: s.DB, Clock: clock, IDs: id.New, Log: s.Log, Engine: engine,
 		Databases: tenancyv1.NewCompanyDatabaseServiceClient(s.Peer("tenancy")), Directory: tenancyv1.NewDirectoryServiceClient(s.Peer("tenancy")),
 	})
-	return startJobs(s, cfg, operations, engine, copier, keeper, checker)
+	return startJobs(s, cfg, operations, workers{engine, exports, copier, keeper, checker})
 }
 
 // cacheDir is where this copy of the service keeps what next snapshots need.
@@ -168,29 +172,38 @@ func cacheDir(cfg Config) string {
 	return filepath.Join(own, "kontor-backup")
 }
 
+// workers are all who work outside requests.
+type workers struct {
+	engine  *snapshot.Engine
+	exports *export.Exports
+	copier  *second.Copier
+	keeper  *keeping.Keeper
+	checker *checking.Checker
+}
+
 // startJobs runs operations, the schedule and the timers for as long as the service lives.
-func startJobs(
-	s *service.Service, cfg Config, operations *operation.Store, engine *snapshot.Engine, copier *second.Copier, keeper *keeping.Keeper, checker *checking.Checker,
-) error {
-	workers := river.NewWorkers()
+func startJobs(s *service.Service, cfg Config, operations *operation.Store, w workers) error {
+	kinds := river.NewWorkers()
 	deps := operation.Deps{Pool: s.DB, Store: operations, Texts: s.Texts, Log: s.Log, Service: s.Name}
-	operation.Register(workers, deps, engine.Works())
-	engine.AddWorkers(workers)
-	copier.AddWorkers(workers)
-	checker.AddWorkers(workers)
+	works := w.engine.Works()
+	maps.Copy(works, w.exports.Works())
+	operation.Register(kinds, deps, works)
+	w.engine.AddWorkers(kinds)
+	w.copier.AddWorkers(kinds)
+	w.checker.AddWorkers(kinds)
 	check := cfg.ScheduleCheckInterval
-	timers := slices.Concat(s.Periodic(), operation.Periodic(deps), engine.Periodic(check, cfg.CompanyScanInterval),
-		copier.Periodic(check), keeper.Periodic(check), checker.Periodic(check))
+	timers := slices.Concat(s.Periodic(), operation.Periodic(deps), w.engine.Periodic(check, cfg.CompanyScanInterval), w.exports.Periodic(check),
+		w.copier.Periodic(check), w.keeper.Periodic(check), w.checker.Periodic(check))
 	client, err := jobs.New(cfg.Jobs, jobs.Options{
-		Pool: s.DB, Service: s.Name, Log: s.Log, Workers: workers, Periodic: timers,
+		Pool: s.DB, Service: s.Name, Log: s.Log, Workers: kinds, Periodic: timers,
 		Queues: map[string]int{snapshot.Queue: cfg.SnapshotsAtOnce, second.Queue: 1, checking.Queue: 1},
 	})
 	if err != nil {
 		return err
 	}
-	engine.UseJobs(client)
-	copier.UseJobs(client)
-	checker.UseJobs(client)
+	w.engine.UseJobs(client)
+	w.copier.UseJobs(client)
+	w.checker.UseJobs(client)
 	s.Go("jobs", client.Run)
 	return nil
 }

@@ -48,6 +48,8 @@ type tenancy struct {
 	address   string           // given instead of the server's, when set
 	dumper    string           // attributes of the role that dumps
 	arrange   []string         // carried out in each new target
+	// holdTarget, when set, holds up the answer of CreateRestoreTarget.
+	holdTarget func()
 }
 
 func newTenancy(t *testing.T) *tenancy {
@@ -270,6 +272,10 @@ func (d *tenancy) CreateRestoreTarget(ctx context.Context, r *tenancyv1.CreateRe
 	if err := d.refused("CreateRestoreTarget"); err != nil {
 		return nil, err
 	}
+	if name, made := d.known(r.GetKey()); made != nil {
+		login, err := d.login(ctx, made.database, random("own_"), "")
+		return &tenancyv1.CreateRestoreTargetResponse{Target: name, Login: login}, err
+	}
 	made := &target{database: random("db_"), role: random("own_"), company: r.GetCompany(), key: r.GetKey(), mode: r.GetMode(), state: "made"}
 	login, err := d.login(ctx, "", made.role, "")
 	if err == nil {
@@ -282,8 +288,24 @@ func (d *tenancy) CreateRestoreTarget(ctx context.Context, r *tenancyv1.CreateRe
 	name := "targets/" + id.NewString()
 	d.mu.Lock()
 	d.targets[name] = made
+	hold := d.holdTarget
 	d.mu.Unlock()
+	if hold != nil {
+		hold()
+	}
 	return &tenancyv1.CreateRestoreTargetResponse{Target: name, Login: login}, err
+}
+
+// known is the target that was made under a key.
+func (d *tenancy) known(key string) (string, *target) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for name, t := range d.targets {
+		if t.key == key {
+			return name, t
+		}
+	}
+	return "", nil
 }
 
 func (d *tenancy) CommitRestoreTarget(_ context.Context, r *tenancyv1.CommitRestoreTargetRequest) (*tenancyv1.CommitRestoreTargetResponse, error) {

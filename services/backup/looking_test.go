@@ -168,7 +168,7 @@ func TestTheTablesOfASnapshotAreListedInPages(t *testing.T) {
 }
 
 // rows pages through a table, and gives how many rows each page had.
-func (b *bundle) rows(req *backupv1.ListSnapshotRowsRequest) (all []*backupv1.SnapshotRow, pages []int) {
+func (b *bundle) pageOfRows(req *backupv1.ListSnapshotRowsRequest) (all []*backupv1.SnapshotRow, pages []int) {
 	b.t.Helper()
 	for {
 		page, err := b.snapshots.ListSnapshotRows(b.t.Context(), req)
@@ -187,7 +187,7 @@ func TestTheRowsOfASnapshotAreShownInPagesAndThatIsAnnounced(t *testing.T) {
 		"INSERT INTO books.wide VALUES (900, NULL), (901, ''), (902, E'a\\tb\\n\\\\N')")
 	s := b.snapshot()
 	looked := b.Events("kontor.backup.snapshot.looked_into")
-	all, pages := b.rows(&backupv1.ListSnapshotRowsRequest{Name: s.GetName(), Schema: "books", Table: "partner", PageSize: 120})
+	all, pages := b.pageOfRows(&backupv1.ListSnapshotRowsRequest{Name: s.GetName(), Schema: "books", Table: "partner", PageSize: 120})
 	require.Equal(t, []int{120, 120, 60}, pages)
 	for i, row := range all {
 		require.Equal(t, fmt.Sprint(i+1), row.GetValues()[0].GetText())
@@ -197,7 +197,7 @@ func TestTheRowsOfASnapshotAreShownInPagesAndThatIsAnnounced(t *testing.T) {
 	require.NoError(t, servicetest.Next(t, looked).Decode(&event))
 	require.Equal(t, []string{s.GetName(), "books", "partner"}, []string{event.GetSnapshot().GetName(), event.GetSchema(), event.GetTable()})
 
-	all, pages = b.rows(&backupv1.ListSnapshotRowsRequest{Name: s.GetName(), Schema: "books", Table: "wide", PageSize: 1000})
+	all, pages = b.pageOfRows(&backupv1.ListSnapshotRowsRequest{Name: s.GetName(), Schema: "books", Table: "wide", PageSize: 1000})
 	require.Equal(t, []int{104, 104, 45}, pages) // Of 1 MiB each.
 	require.Len(t, all[0].GetValues()[1].GetText(), 10000)
 	require.True(t, utf8.ValidString(all[0].GetValues()[1].GetText()))
@@ -207,10 +207,10 @@ func TestTheRowsOfASnapshotAreShownInPagesAndThatIsAnnounced(t *testing.T) {
 	require.NoError(t, servicetest.Next(t, looked).Decode(&event))
 	require.Equal(t, "wide", event.GetTable(), "only a first page is announced")
 
-	all, _ = b.rows(&backupv1.ListSnapshotRowsRequest{Name: s.GetName(), Schema: "books", Table: "bare"})
+	all, _ = b.pageOfRows(&backupv1.ListSnapshotRowsRequest{Name: s.GetName(), Schema: "books", Table: "bare"})
 	require.Len(t, all, 1)
 	require.Empty(t, all[0].GetValues())
-	all, _ = b.rows(&backupv1.ListSnapshotRowsRequest{Name: s.GetName(), Schema: "books", Table: "empty"})
+	all, _ = b.pageOfRows(&backupv1.ListSnapshotRowsRequest{Name: s.GetName(), Schema: "books", Table: "empty"})
 	require.Empty(t, all)
 
 	_, err := b.snapshots.ListSnapshotRows(t.Context(), &backupv1.ListSnapshotRowsRequest{Name: s.GetName(), Schema: "books", Table: "none"})

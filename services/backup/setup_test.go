@@ -36,6 +36,7 @@ type bundle struct {
 	company    string
 	owner      string
 	snapshots  backupv1.SnapshotServiceClient
+	exports    backupv1.ExportServiceClient
 	operations commonv1.OperationServiceClient
 }
 
@@ -76,6 +77,7 @@ func setup(t *testing.T) *bundle {
 	b.owner = b.NewAccount(id.NewString() + "@testapiemers.lv")
 	b.Access.Grant(b.owner, b.subscriber, servicetest.All()...)
 	b.snapshots = backupv1.NewSnapshotServiceClient(b.As(b.owner))
+	b.exports = backupv1.NewExportServiceClient(b.As(b.owner))
 	b.operations = commonv1.NewOperationServiceClient(b.As(b.owner))
 	return b
 }

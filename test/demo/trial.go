@@ -100,27 +100,44 @@ func (s *Stage) noSnapshot(ctx context.Context) (outcome string, err error) {
 	return outcome, err
 }
 
-// export downloads the latest snapshot, the way a browser does that lost its connection.
+// export has a file made of the latest snapshot and downloads it, the way a browser does that lost its connection.
 func (s *Stage) export(ctx context.Context) (string, error) {
-	var latest *backupv1.Snapshot
+	var made backupv1.Export
 	err := s.atDesk(ctx, s.owner.Email, func(d *desk) error {
-		answer, err := backupv1.NewSnapshotServiceClient(d.conn()).ListSnapshots(ctx, &backupv1.ListSnapshotsRequest{Parent: s.company, PageSize: 1})
-		if err == nil && len(answer.GetSnapshots()) == 0 {
-			err = errors.New("there is no snapshot")
+		latest, err := d.latestSnapshot(ctx, s.company)
+		if err != nil {
+			return err
 		}
-		if err == nil {
-			latest = answer.GetSnapshots()[0]
+		answer, err := backupv1.NewExportServiceClient(d.conn()).CreateExport(ctx, &backupv1.CreateExportRequest{
+			Parent: s.company, Snapshot: latest.GetName(), Format: backupv1.ExportFormat_EXPORT_FORMAT_DUMP, RequestId: client.RequestID(),
+		})
+		if err != nil {
+			return err
 		}
-		return err
+		done, err := d.session.Wait(ctx, answer.GetOperation().GetName(), nil)
+		if err != nil {
+			return err
+		}
+		return done.GetResult().UnmarshalTo(&made)
 	})
 	if err != nil {
 		return "", err
 	}
-	const broken = 1 << 20 // bytes, after which the connection is lost
-	archive, err := s.owner.Download(ctx, latest.GetName(), broken)
+	archive, err := s.owner.Download(ctx, made.GetName(), made.GetSizeBytes()/2) // Then the connection is lost.
 	if err != nil {
 		return "", err
 	}
 	file := s.document("export.dump")
 	return fmt.Sprintf("%s, %.1f MiB, a pg_dump archive", file, float64(len(archive))/(1<<20)), os.WriteFile(file, archive, 0o600)
+}
+
+func (d *desk) latestSnapshot(ctx context.Context, company string) (*backupv1.Snapshot, error) {
+	answer, err := backupv1.NewSnapshotServiceClient(d.conn()).ListSnapshots(ctx, &backupv1.ListSnapshotsRequest{Parent: company, PageSize: 1})
+	if err != nil {
+		return nil, err
+	}
+	if len(answer.GetSnapshots()) == 0 {
+		return nil, errors.New("there is no snapshot")
+	}
+	return answer.GetSnapshots()[0], nil
 }

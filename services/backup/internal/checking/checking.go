@@ -224,9 +224,8 @@ func (c *Checker) carryOut(ctx context.Context, k check) error {
 	if err != nil || h == nil {
 		return err
 	}
-	alive, stop := snapshot.KeepAlive(ctx, func(ctx context.Context) (bool, error) {
-		rows, err := c.db().Keep(ctx, checkingdb.KeepParams{Company: k.Company, Kind: k.What, Claim: h.claim})
-		return rows > 0, err
+	alive, stop := snapshot.KeepAlive(ctx, func(ctx context.Context) (int64, error) {
+		return c.db().Keep(ctx, checkingdb.KeepParams{Company: k.Company, Kind: k.What, Claim: h.claim})
 	})
 	defer stop()
 	switch k.What {

@@ -29,6 +29,9 @@ func (c Company) RestoredCopy(restored uuid.UUID) string {
 	return c.Name() + "/restoredCopies/" + restored.String()
 }
 
+// Export is `subscribers/S/companies/C/exports/E`.
+func (c Company) Export(export uuid.UUID) string { return c.Name() + "/exports/" + export.String() }
+
 // Schedule is `subscribers/S/companies/C/backupSchedule`.
 func (c Company) Schedule() string { return c.Name() + "/backupSchedule" }
 
@@ -46,6 +49,9 @@ func ParseSnapshot(name string) (Company, uuid.UUID, error) { return child(name,
 
 // ParseRestoredCopy reads `subscribers/S/companies/C/restoredCopies/R`.
 func ParseRestoredCopy(name string) (Company, uuid.UUID, error) { return child(name, "restoredCopies") }
+
+// ParseExport reads `subscribers/S/companies/C/exports/E`.
+func ParseExport(name string) (Company, uuid.UUID, error) { return child(name, "exports") }
 
 // ParseSchedule reads `subscribers/S/companies/C/backupSchedule`.
 func ParseSchedule(name string) (Company, error) {

@@ -109,7 +109,7 @@ func (e *Engine) workCompareSnapshots(ctx context.Context, run *operation.Run) (
 
 // asItIsNow makes a snapshot of the books. Its id is the operation's, so that an operation that is begun again finds the one it made.
 func (e *Engine) asItIsNow(ctx context.Context, run *operation.Run, one row) (row, error) {
-	own, err := operationID(run.Name)
+	own, err := OperationID(run.Name)
 	if err != nil {
 		return row{}, err
 	}

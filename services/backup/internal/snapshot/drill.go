@@ -17,17 +17,6 @@ import (
 	"kontor.internal/snapshot/pgtool"
 )
 
-// KeepAlive calls keep every 15 seconds until the returned function is called; the context ends when keep says that another has taken over.
-func KeepAlive(ctx context.Context, keep func(context.Context) (mine bool, err error)) (context.Context, func()) {
-	return keepAlive(ctx, func(ctx context.Context) error {
-		mine, err := keep(ctx)
-		if err == nil && !mine {
-			return errTaken
-		}
-		return err
-	})
-}
-
 // newest is a company's newest snapshot of a form that was not found damaged.
 func (e *Engine) newest(ctx context.Context, of names.Company, form backupv1.SnapshotForm) (row, error) {
 	r, err := e.db().NewestGood(ctx, snapshotdb.NewestGoodParams{Company: of.ID, Subscriber: of.Subscriber, Form: int32(form)})

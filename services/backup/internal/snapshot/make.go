@@ -12,7 +12,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"kontor.internal/libs/blob"
 	"kontor.internal/libs/failure"
 	"kontor.internal/libs/postgres"
 	backupv1 "kontor.internal/proto/gen/go/kontor/backup/v1"
@@ -22,6 +21,7 @@ import (
 	"kontor.internal/services/backup/internal/names"
 	"kontor.internal/services/backup/internal/repository"
 	"kontor.internal/services/backup/internal/snapshot/snapshotdb"
+	"kontor.internal/services/backup/internal/vault"
 	engine "kontor.internal/snapshot"
 	"kontor.internal/snapshot/pgtool"
 )
@@ -84,12 +84,8 @@ func (e *Engine) make(ctx context.Context, o order) (*backupv1.Snapshot, error) 
 	if err != nil {
 		return nil, e.unclaimed(ctx, o, err)
 	}
-	alive, stop := keepAlive(ctx, func(ctx context.Context) error {
-		rows, err := e.db().KeepClaim(ctx, snapshotdb.KeepClaimParams{ID: a.id, Claim: a.claim})
-		if err == nil && rows == 0 {
-			return errTaken
-		}
-		return err
+	alive, stop := KeepAlive(ctx, func(ctx context.Context) (int64, error) {
+		return e.db().KeepClaim(ctx, snapshotdb.KeepClaimParams{ID: a.id, Claim: a.claim})
 	})
 	defer stop()
 	m, err := e.carryOut(alive, a)
@@ -248,43 +244,16 @@ func (e *Engine) archive(ctx context.Context, a attempt, login *pgtool.Login, m 
 	if err != nil {
 		return err
 	}
-	m.keyVersion = keys.Current
-	writing, abort := context.WithCancel(ctx) // A writer whose context ended stores nothing.
-	defer abort()
-	object, err := e.Objects.NewWriter(writing, *a.key, nil)
-	if err != nil {
-		return blob.Translate(err, *a.key)
-	}
-	err = e.encrypt(ctx, a, keys.Data[keys.Current], login, object, m)
-	if err != nil {
-		abort()
-		return errors.Join(err, ignore(object.Close()))
-	}
-	if err := object.Close(); err != nil {
-		return blob.Translate(err, *a.key)
-	}
-	return blob.Translate(e.Objects.Sync(ctx, *a.key), *a.key)
-}
-
-// ignore is for closing what was aborted: it fails on purpose.
-func ignore(error) error { return nil }
-
-func (e *Engine) encrypt(ctx context.Context, a attempt, key []byte, login *pgtool.Login, to io.Writer, m *made) error {
-	w, err := archive.NewWriter(to, key, archive.ID{Company: a.of.ID, Snapshot: a.id})
-	if err != nil {
+	object := vault.Object{Key: *a.key, ID: archive.ID{Company: a.of.ID, Snapshot: a.id}, Region: a.region, Resource: *a.key}
+	w, err := e.Vault().Write(ctx, object, keys, func(to io.Writer) error {
+		err := e.Tools.Dump(ctx, login, &reporting{to: to, say: func(n int64) { a.progress(ctx, n, 0) }})
+		if failed := (*pgtool.Error)(nil); errors.As(err, &failed) {
+			return failure.New(commonv1.Reason_REASON_SNAPSHOT_NOT_MADE, "detail", failed.Program).Wrap(err)
+		}
 		return err
-	}
-	var failed *pgtool.Error
-	if err := e.Tools.Dump(ctx, login, &reporting{to: w, say: func(n int64) { a.progress(ctx, n, 0) }}); errors.As(err, &failed) {
-		return failure.New(commonv1.Reason_REASON_SNAPSHOT_NOT_MADE, "detail", failed.Program).Wrap(err)
-	} else if err != nil {
-		return err
-	}
-	if err := w.Close(); err != nil {
-		return blob.Translate(err, *a.key)
-	}
-	m.size, m.stored, m.sha256, m.whole = w.Size(), w.Stored(), w.SHA256(), true
-	return nil
+	})
+	m.size, m.stored, m.sha256, m.keyVersion, m.whole = w.Size, w.Stored, w.SHA256, w.KeyVersion, true
+	return err
 }
 
 // finish makes the snapshot one that can be restored, and tells.

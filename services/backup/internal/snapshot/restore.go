@@ -118,7 +118,7 @@ func (e *Engine) fillTarget(ctx context.Context, r *restoring) error {
 	if err != nil {
 		return err
 	}
-	return e.fill(ctx, r, login, false)
+	return e.fill(ctx, r.from, login, false, r.filling(ctx))
 }
 
 // goOn fills what the attempt before has not. Tenancy gives its target again, with another login: the one before ends.
@@ -131,7 +131,12 @@ func (e *Engine) goOn(ctx context.Context, r *restoring) error {
 	if err := e.db().SetTarget(ctx, snapshotdb.SetTargetParams{ID: r.ID, Target: r.Target}); err != nil {
 		return constraints.Translate(err)
 	}
-	return e.fill(ctx, r, made.GetLogin(), true)
+	return e.fill(ctx, r.from, made.GetLogin(), true, r.filling(ctx))
+}
+
+// filling tells how much is filled.
+func (r *restoring) filling(ctx context.Context) func(done int64) {
+	return func(done int64) { r.progress(ctx, done, r.from.SizeBytes, "fill", "Filling the database") }
 }
 
 func (r *restoring) key() string { return fmt.Sprintf("%s-%d", r.ID, r.Attempt) }
@@ -188,27 +193,26 @@ func (e *Engine) dropTarget(ctx context.Context, r *restoring) error {
 	return err
 }
 
-// fill restores the snapshot. What can't be read is noted on it.
-func (e *Engine) fill(ctx context.Context, r *restoring, target *tenancyv1.DatabaseLogin, resume bool) error {
+// fill restores a snapshot. What can't be read is noted on it.
+func (e *Engine) fill(ctx context.Context, from row, target *tenancyv1.DatabaseLogin, resume bool, say func(done int64)) error {
 	login := loginOf(target)
 	if err := pgtool.Reach(ctx, login); err != nil {
 		return err
 	}
-	say := func(done int64) { r.progress(ctx, done, r.from.SizeBytes, "fill", "Filling the database") }
-	if backupv1.SnapshotForm(r.from.Form) == archived {
-		return e.fillFromArchive(ctx, r, login, say)
+	if IsArchive(from) {
+		return e.fillFromArchive(ctx, from, login, say)
 	}
-	repo, err := e.Repositories.OpenToRestore(ctx, whereOf(r.from))
+	repo, err := e.Repositories.OpenToRestore(ctx, whereOf(from))
 	if err != nil {
-		return e.noteDamage(ctx, r, err)
+		return e.NoteDamage(ctx, from, err)
 	}
-	known := knownOf(r.from)
+	known := knownOf(from)
 	_, err = engine.Restore(ctx, repo, engine.RestoreOrder{
 		Tools: e.Tools, Login: login, Ref: known.Ref, Head: &known.Head, Resume: resume,
 		Progress: func(done, _ int64) { say(done) },
 	})
 	if err == nil || ctx.Err() != nil || damage(err) != "" {
-		return e.noteDamage(ctx, r, err)
+		return e.NoteDamage(ctx, from, err)
 	}
 	detail := "copy"
 	if failed := (*pgtool.Error)(nil); errors.As(err, &failed) {
@@ -217,10 +221,10 @@ func (e *Engine) fill(ctx context.Context, r *restoring, target *tenancyv1.Datab
 	return failure.New(commonv1.Reason_REASON_SNAPSHOT_NOT_RESTORED, "detail", detail).Wrap(err)
 }
 
-func (e *Engine) fillFromArchive(ctx context.Context, r *restoring, login *pgtool.Login, progress func(done int64)) (err error) {
-	from, err := e.open(ctx, r.from, 0)
+func (e *Engine) fillFromArchive(ctx context.Context, s row, login *pgtool.Login, progress func(done int64)) (err error) {
+	from, err := e.open(ctx, s, 0)
 	if err != nil {
-		return e.noteDamage(ctx, r, err)
+		return e.NoteDamage(ctx, s, err)
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
 	say := &reporting{to: io.Discard, say: progress}
@@ -230,26 +234,17 @@ func (e *Engine) fillFromArchive(ctx context.Context, r *restoring, login *pgtoo
 	case errors.As(err, &failed):
 		return failure.New(commonv1.Reason_REASON_SNAPSHOT_NOT_RESTORED, "detail", failed.Program).Wrap(err)
 	case err != nil:
-		return e.noteDamage(ctx, r, err)
-	case say.done != r.from.SizeBytes: // pg_restore stops behind the last table.
-		return e.readRest(ctx, r, from)
+		return e.NoteDamage(ctx, s, err)
+	case say.done != s.SizeBytes: // pg_restore stops behind the last table.
+		return e.readRest(ctx, s, from)
 	}
 	return nil
 }
 
 // readRest reads what pg_restore had no need of, so that all of the archive is known to be authentic.
-func (e *Engine) readRest(ctx context.Context, r *restoring, from io.Reader) error {
+func (e *Engine) readRest(ctx context.Context, s row, from io.Reader) error {
 	_, err := io.Copy(io.Discard, from)
-	return e.noteDamage(ctx, r, err)
-}
-
-func (e *Engine) noteDamage(ctx context.Context, r *restoring, err error) error {
-	if found := damage(err); found != "" {
-		if _, err := e.noteVerified(ctx, r.from, found); err != nil {
-			e.Log.WarnContext(ctx, "a damaged snapshot could not be marked", "err", err)
-		}
-	}
-	return damaged(err)
+	return e.NoteDamage(ctx, s, err)
 }
 
 // patience is how long is waited between two tries at what somebody else holds for a moment.

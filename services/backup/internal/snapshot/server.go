@@ -3,8 +3,6 @@ package snapshot
 import (
 	"context"
 	"errors"
-	"io"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -13,18 +11,16 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"kontor.internal/libs/failure"
-	"kontor.internal/libs/id"
 	"kontor.internal/libs/idempotency"
-	"kontor.internal/libs/operation"
 	"kontor.internal/libs/paging"
 	"kontor.internal/libs/postgres"
 	authv1 "kontor.internal/proto/gen/go/kontor/auth/v1"
 	backupv1 "kontor.internal/proto/gen/go/kontor/backup/v1"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
-	"kontor.internal/services/backup/internal/archive"
 	"kontor.internal/services/backup/internal/names"
 	"kontor.internal/services/backup/internal/snapshot/snapshotdb"
+	"kontor.internal/services/backup/internal/vault"
 )
 
 // Server answers SnapshotService.
@@ -40,22 +36,7 @@ func NewServer(e *Engine) *Server { return &Server{engine: e} }
 func start[Req idempotency.Request, Resp proto.Message](
 	ctx context.Context, e *Engine, of names.Company, kind string, req Req, answer func(*commonv1.Operation) Resp,
 ) (Resp, error) {
-	return idempotency.Create(ctx, e.DB, req, func(ctx context.Context, tx pgx.Tx) (Resp, error) {
-		begun, err := e.Operations.Start(ctx, tx, operation.Request{
-			Subscriber: of.SubscriberName(), Kind: kind, Permission: authv1.Permission_PERMISSION_SNAPSHOTS_MANAGE, Scope: of.Name(), Input: req,
-		})
-		if err != nil {
-			var none Resp
-			return none, err
-		}
-		return answer(begun), nil
-	})
-}
-
-// operationID is the UUID in an operation's name: what its work is known by.
-func operationID(name string) (uuid.UUID, error) {
-	_, own, _ := strings.Cut(name, "/operations/backup-")
-	return id.Parse(own)
+	return Begin(ctx, e, Asked{Of: of, Kind: kind, Permission: authv1.Permission_PERMISSION_SNAPSHOTS_MANAGE}, req, answer)
 }
 
 // CreateSnapshot begins a snapshot.
@@ -170,10 +151,7 @@ func (s *Server) ListSnapshots(ctx context.Context, req *backupv1.ListSnapshotsR
 	return answer, nil
 }
 
-const (
-	contentType = "application/octet-stream"
-	pieceBytes  = 256 << 10
-)
+const contentType = "application/octet-stream"
 
 // DownloadSnapshot streams a part of a snapshot's archive, decrypted.
 func (s *Server) DownloadSnapshot(req *backupv1.DownloadSnapshotRequest, stream grpc.ServerStreamingServer[backupv1.DownloadSnapshotResponse]) (err error) {
@@ -188,8 +166,9 @@ func (s *Server) DownloadSnapshot(req *backupv1.DownloadSnapshotRequest, stream 
 	if backupv1.SnapshotForm(r.Form) != archived {
 		return failure.New(commonv1.Reason_REASON_EXPORT_NEEDED)
 	}
-	if req.GetOffset() > r.SizeBytes {
-		return failure.Invalid("offset", "lies behind the end of the file")
+	length, err := vault.Part(req.GetOffset(), req.GetLength(), r.SizeBytes)
+	if err != nil {
+		return err
 	}
 	from, err := s.engine.open(ctx, r, req.GetOffset())
 	if err != nil {
@@ -203,34 +182,14 @@ func (s *Server) DownloadSnapshot(req *backupv1.DownloadSnapshotRequest, stream 
 	if err := stream.Send(&backupv1.DownloadSnapshotResponse{Info: info}); err != nil {
 		return err
 	}
-	return send(stream, from, min(cmpOr(req.GetLength(), r.SizeBytes), r.SizeBytes-req.GetOffset()))
+	return damaged(vault.Send(from, length, func(piece []byte) error { return stream.Send(&backupv1.DownloadSnapshotResponse{Data: piece}) }))
 }
 
-func cmpOr(length, whole int64) int64 {
-	if length == 0 {
-		return whole
-	}
-	return length
-}
+func filename(r row) string { return Filename(r.CreateTime, ".dump") }
 
-func filename(r row) string { return "books-" + r.CreateTime.UTC().Format("20060102-150405") + ".dump" }
-
-func send(stream grpc.ServerStreamingServer[backupv1.DownloadSnapshotResponse], from *archive.Reader, length int64) error {
-	left := io.LimitReader(from, length)
-	for piece := make([]byte, pieceBytes); ; {
-		n, err := io.ReadFull(left, piece)
-		if n > 0 {
-			if err := stream.Send(&backupv1.DownloadSnapshotResponse{Data: piece[:n]}); err != nil {
-				return err
-			}
-		}
-		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			return nil
-		case err != nil:
-			return damaged(err)
-		}
-	}
+// Filename is what a file of the books as of a moment is called.
+func Filename(moment time.Time, ending string) string {
+	return "books-" + moment.UTC().Format("20060102-150405") + ending
 }
 
 // exported announces that data leaves, before it does.

@@ -199,11 +199,7 @@ func (e *Engine) remove(ctx context.Context, key *string) error {
 	if key == nil {
 		return nil
 	}
-	err := blob.Translate(e.Objects.Delete(ctx, *key), *key)
-	if has(err, commonv1.Reason_REASON_NOT_FOUND) {
-		return nil
-	}
-	return err
+	return e.Vault().Remove(ctx, *key)
 }
 
 // keepAlive calls keep every 15 seconds until the returned function is called; the context ends when keep fails for good.

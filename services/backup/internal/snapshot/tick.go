@@ -3,13 +3,11 @@ package snapshot
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
-	gcblob "gocloud.dev/blob"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"kontor.internal/libs/clock"
@@ -71,6 +69,7 @@ func (e *Engine) Periodic(check, scan time.Duration) []jobs.Periodic {
 		{Name: "scan-companies", Every: scan, AtStart: true, Run: e.scan},
 		{Name: "sweep-attempts", Every: time.Minute, Run: e.sweepAttempts},
 		{Name: "sweep-restores", Every: time.Minute, Run: e.sweepRestores},
+		{Name: "sweep-scratches", Every: check, Run: e.sweepScratches},
 		{Name: "sweep-objects", Every: time.Hour, Run: e.sweepObjects},
 	}
 }
@@ -284,29 +283,11 @@ func (e *Engine) sweepAttempts(ctx context.Context) error {
 
 // sweepObjects deletes objects that no row names.
 func (e *Engine) sweepObjects(ctx context.Context) error {
-	before := clock.System{}.Now().Add(-orphanAge) // Objects carry real time.
-	for token := gcblob.FirstPageToken; len(token) > 0; {
-		page, next, err := e.Objects.ListPage(ctx, token, 500, &gcblob.ListOptions{Prefix: folder})
-		if err != nil {
-			return fmt.Errorf("snapshot: list objects: %w", err)
-		}
-		for _, o := range page {
-			if err := e.sweepObject(ctx, o, before); err != nil {
-				return err
-			}
-		}
-		token = next
-	}
-	return nil
+	return e.Vault().Sweep(ctx, folder, OrphansBefore(), func(ctx context.Context, key string) (bool, error) {
+		named, err := e.db().HasObject(ctx, &key)
+		return named, constraints.Translate(err)
+	})
 }
 
-func (e *Engine) sweepObject(ctx context.Context, o *gcblob.ListObject, before time.Time) error {
-	if o.ModTime.After(before) {
-		return nil
-	}
-	named, err := e.db().HasObject(ctx, &o.Key)
-	if err != nil || named {
-		return constraints.Translate(err)
-	}
-	return e.remove(ctx, &o.Key)
-}
+// OrphansBefore is how old, by real time as objects carry it, an object without a row must be to be swept.
+func OrphansBefore() time.Time { return clock.System{}.Now().Add(-orphanAge) }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"kontor.internal/libs/blob"
 	"kontor.internal/libs/failure"
 	"kontor.internal/libs/postgres"
 	backupv1 "kontor.internal/proto/gen/go/kontor/backup/v1"
@@ -18,6 +17,7 @@ import (
 	"kontor.internal/services/backup/internal/archive"
 	"kontor.internal/services/backup/internal/keys"
 	"kontor.internal/services/backup/internal/snapshot/snapshotdb"
+	"kontor.internal/services/backup/internal/vault"
 	engine "kontor.internal/snapshot"
 	"kontor.internal/snapshot/pgtool"
 )
@@ -29,22 +29,13 @@ func reasonName(err error) string {
 
 // open reads an archive from an offset on.
 func (e *Engine) open(ctx context.Context, r row, offset int64) (*archive.Reader, error) {
-	of, err := e.Keys.Get(ctx, r.Region, r.Company)
-	if err != nil {
-		return nil, err
-	}
-	key, ok := of.Data[uint32(r.KeyVersion)]
-	if !ok || r.ObjectKey == nil {
+	if r.ObjectKey == nil {
 		return nil, keys.ErrGone
 	}
-	source := func(offset int64) (io.ReadCloser, error) {
-		from, err := e.Objects.NewRangeReader(ctx, *r.ObjectKey, offset, -1, nil)
-		if err != nil {
-			return nil, blob.Translate(err, companyOf(r).Snapshot(r.ID))
-		}
-		return from, nil
+	object := vault.Object{
+		Key: *r.ObjectKey, ID: archive.ID{Company: r.Company, Snapshot: r.ID}, Region: r.Region, Resource: companyOf(r).Snapshot(r.ID),
 	}
-	return archive.Open(source, r.StoredBytes, key, archive.ID{Company: r.Company, Snapshot: r.ID}, offset)
+	return e.Vault().Open(ctx, object, r.StoredBytes, uint32(r.KeyVersion), offset)
 }
 
 var errUnreadable = errors.New("snapshot: pg_restore can't read the archive")

@@ -38,7 +38,7 @@ func (e *Engine) workCreate(ctx context.Context, run *operation.Run) (proto.Mess
 	if err != nil {
 		return nil, err
 	}
-	own, err := operationID(run.Name)
+	own, err := OperationID(run.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (e *Engine) workRestore(ctx context.Context, run *operation.Run) (proto.Mes
 	if err != nil {
 		return nil, err
 	}
-	own, err := operationID(run.Name)
+	own, err := OperationID(run.Name)
 	if err != nil {
 		return nil, err
 	}

@@ -34,7 +34,8 @@ const (
 	ExportFormat_EXPORT_FORMAT_DUMP ExportFormat = 1
 	// A zip file with an Excel workbook for each table and `manifest.json`. A table of
 	// more than 1,000,000 rows goes on in further workbooks. Numbers are written as
-	// text where Excel would round them (more than 15 digits).
+	// text where Excel would round them (more than 15 digits). Texts too long for
+	// a cell (32,767 characters) are cut off there and stand whole in a CSV file beside.
 	ExportFormat_EXPORT_FORMAT_EXCEL ExportFormat = 2
 	// A zip file with a CSV file for each table (RFC 4180, UTF-8, a header line;
 	// NULL is an empty unquoted field, an empty text is `""`) and `manifest.json`.
@@ -101,9 +102,9 @@ type Export struct {
 	SizeBytes int64 `protobuf:"varint,6,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
 	// Its SHA-256, 32 bytes.
 	Sha256 []byte `protobuf:"bytes,7,opt,name=sha256,proto3" json:"sha256,omitempty"`
-	// How many tables are in it.
+	// How many tables are in it; 0 for a DUMP of an ARCHIVE, which is not looked into.
 	Tables int32 `protobuf:"varint,8,opt,name=tables,proto3" json:"tables,omitempty"`
-	// How many rows.
+	// How many rows; 0 as above.
 	Rows int64 `protobuf:"varint,9,opt,name=rows,proto3" json:"rows,omitempty"`
 	// When it was made.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
