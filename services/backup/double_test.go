@@ -49,7 +49,7 @@ type tenancy struct {
 	dumper    string           // attributes of the role that dumps
 	arrange   []string         // carried out in each new target
 	// holdTarget, when set, holds up the answer of CreateRestoreTarget.
-	holdTarget func()
+	holdTarget func(ctx context.Context)
 }
 
 func newTenancy(t *testing.T) *tenancy {
@@ -291,7 +291,7 @@ func (d *tenancy) CreateRestoreTarget(ctx context.Context, r *tenancyv1.CreateRe
 	hold := d.holdTarget
 	d.mu.Unlock()
 	if hold != nil {
-		hold()
+		hold(ctx)
 	}
 	return &tenancyv1.CreateRestoreTargetResponse{Target: name, Login: login}, err
 }

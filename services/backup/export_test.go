@@ -389,11 +389,11 @@ func (b *bundle) nothingLeft() {
 }
 
 // heldTargets lets CreateRestoreTarget wait, its database made, until it is let go.
-func (d *tenancy) heldTargets() (made <-chan struct{}, letGo func()) {
-	begun, hold := make(chan struct{}, 10), make(chan struct{})
+func (d *tenancy) heldTargets() (made <-chan context.Context, letGo func()) {
+	begun, hold := make(chan context.Context, 10), make(chan struct{})
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.holdTarget = func() { begun <- struct{}{}; <-hold }
+	d.holdTarget = func(ctx context.Context) { begun <- ctx; <-hold }
 	return begun, func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
@@ -408,19 +408,13 @@ func TestACancelledExportLeavesNothing(t *testing.T) {
 	filling, letGo := b.tenancy.heldTargets()
 	o, err := b.askExport(s, asDump)
 	require.NoError(t, err)
-	<-filling
+	asked := <-filling
 	_, err = b.operations.CancelOperation(t.Context(), &commonv1.CancelOperationRequest{Name: o.GetName()})
 	require.NoError(t, err)
-	servicetest.Eventually(t, "the cancel is heard", func() bool { return b.operationState(o) != commonv1.Operation_STATE_RUNNING })
+	<-asked.Done() // Whoever asked has heard it.
 	letGo()
 	require.Equal(t, commonv1.Operation_STATE_CANCELLED, b.ends(o).GetState())
 	b.nothingLeft()
-}
-
-func (b *bundle) operationState(o *commonv1.Operation) commonv1.Operation_State {
-	answer, err := b.operations.GetOperation(b.t.Context(), &commonv1.GetOperationRequest{Name: o.GetName()})
-	require.NoError(b.t, err)
-	return answer.GetOperation().GetState()
 }
 
 func TestAnExportThatTenancyRefusesLeavesNothing(t *testing.T) {
