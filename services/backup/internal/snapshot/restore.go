@@ -278,9 +278,10 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// unanswered says that another service gave no answer, so that it is unknown what it did.
+// unanswered says that another service gave no answer, or that nobody waited for it, so that it is unknown what it did.
 func unanswered(err error) bool {
-	return has(err, commonv1.Reason_REASON_DEADLINE_EXCEEDED) || has(err, commonv1.Reason_REASON_UNAVAILABLE)
+	return has(err, commonv1.Reason_REASON_DEADLINE_EXCEEDED) || has(err, commonv1.Reason_REASON_UNAVAILABLE) ||
+		has(err, commonv1.Reason_REASON_CANCELLED) || errors.Is(err, context.Canceled)
 }
 
 // commitTries bounds how often tenancy is asked while it does not answer in time: it goes on with what it began.
