@@ -53,11 +53,7 @@ func TestASnapshotIsRestoredBesideComparedPutInPlaceAndAnArchiveHandedOut(t *tes
 		schedule := found.GetBackupSchedule()
 		return schedule.GetSecondRegion() == "eu-south" && !schedule.GetSecondSnapshotTime().AsTime().Before(made.GetCreateTime().AsTime())
 	}
-	for deadline := time.Now().Add(time.Minute); !second(); time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the snapshot does not come to the second region")
-		}
-	}
+	eventually(t, time.Minute, "the snapshot comes to the second region", second)
 
 	var copied backupv1.RestoredCopy
 	restored, err := snapshots.RestoreSnapshot(t.Context(), &backupv1.RestoreSnapshotRequest{
