@@ -146,7 +146,7 @@ func TestSnapshotsAreReadWithNothingButTheirRepositoryAndKeys(t *testing.T) {
 		{[]string{"verify", "1"}, 0, []string{"snapshot 1 is good"}},
 		{[]string{"verify", "9"}, 3, []string{`no snapshot "9"`}},
 		{[]string{"rows", "1", "--table", "public.entry"}, 0, []string{"id,text\n1,\"bank, cash\"\n2,\n3,\"\"\n"}},
-		{[]string{"rows", "1", "--table", "missing"}, 3, []string{"no table"}},
+		{[]string{"rows", "1", "--table", "missing"}, 3, []string{"no such table"}},
 		{[]string{"compare", "1", "2"}, 0, []string{"public.entry: 1 added, 1 removed, 1 changed, 3 rows before, 3 after", "- 3\\t", "+ 3?sold", "public.note: new, 0 rows"}},
 		{[]string{"compare", "2", "2"}, 0, []string{"all tables have the same rows"}},
 		{[]string{
