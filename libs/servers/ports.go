@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
+	"sync"
+	"syscall"
 )
 
 // Ports are taken from below the range that Linux gives to outgoing connections (32768 on). Otherwise, while a server is restarted, one
@@ -24,15 +28,45 @@ func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Ito
 // outgoing connection is given.
 func FreePort() (int, error) { return freePort() }
 
-// freePort finds a port that can be bound right now. Somebody else may be quicker: starters try again with another.
+// freePort finds a port that can be bound right now, and that no other process that asks here is given while this one lives: between finding
+// and binding it others look for ports too. A stranger may still be quicker: starters try again with another.
 func freePort() (int, error) {
 	for range portTries {
 		port := lowestPort + rand.IntN(highestPort-lowestPort+1) //nolint:gosec // any free port will do
-		if portFree(port) {
+		mine, err := claim(port)
+		if err != nil {
+			return 0, err
+		}
+		if mine && portFree(port) {
 			return port, nil
 		}
 	}
 	return 0, errNoPort
+}
+
+// claims are the locks of the ports that this process was given. They end with it.
+var claims struct {
+	sync.Mutex
+	locks []*os.File
+}
+
+// claim says whether a port is this process's from now on.
+func claim(port int) (mine bool, err error) {
+	folder := filepath.Join(os.TempDir(), fmt.Sprintf("kontor-ports-%d", os.Getuid()))
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return false, fmt.Errorf("servers: ports: %w", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(folder, strconv.Itoa(port)), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return false, fmt.Errorf("servers: ports: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return false, lock.Close()
+	}
+	claims.Lock()
+	defer claims.Unlock()
+	claims.locks = append(claims.locks, lock)
+	return true, nil
 }
 
 // portFree binds the port and lets it go. Listening sets SO_REUSEADDR, like the servers do, so that connections of an earlier life in
