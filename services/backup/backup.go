@@ -5,6 +5,7 @@ package backup
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -78,10 +79,16 @@ func (c Config) checks() checking.Settings {
 	}
 }
 
+// othersConnections are needed beside those that scheduled snapshots hold while they are made: tidying and copying hold one each.
+const othersConnections = 6
+
 // New wires backup.
 func New(ctx context.Context, cfg Config) (*service.Service, error) {
 	if cfg.SnapshotInterval < time.Minute || cfg.SnapshotsAtOnce < 1 || cfg.SnapshotsAtOnceOnCluster < 1 || cfg.BlobURL == cfg.KeyBlobURL {
 		return nil, errors.New("backup: snapshot_interval is a minute or more, snapshots_at_once and snapshots_at_once_on_cluster 1 or more, and keys lie in a store of their own")
+	}
+	if most := cfg.SnapshotsAtOnce + othersConnections; int(cfg.Postgres.MaxConns) < most {
+		return nil, fmt.Errorf("backup: postgres.max_conns is %d or more for this snapshots_at_once", most)
 	}
 	if !cfg.checks().Valid() {
 		return nil, errors.New("backup: verify_sample is 0 to 100, and the intervals of checks are a minute or more")
@@ -105,10 +112,6 @@ func New(ctx context.Context, cfg Config) (*service.Service, error) {
 }
 
 func wire(ctx context.Context, s *service.Service, cfg Config, kms keys.KMS, tools pgtool.Tools) error {
-	objects, err := openStore(ctx, s, "object store", cfg.BlobURL)
-	if err != nil {
-		return err
-	}
 	stores, err := region.Open(ctx, region.Rules{Shared: cfg.BlobURL, Own: cfg.RegionBlobURLs, Second: cfg.SecondRegions})
 	if err != nil {
 		return err
@@ -135,7 +138,7 @@ func wire(ctx context.Context, s *service.Service, cfg Config, kms keys.KMS, too
 	})
 	copier := &second.Copier{DB: s.DB, Clock: clock, Log: s.Log, Repositories: repositories, CollectEvery: cfg.TidyInterval}
 	engine, err := snapshot.New(snapshot.Deps{
-		DB: s.DB, Clock: clock, IDs: id.New, Log: s.Log, Meter: s.Telemetry.Meter("kontor.backup"), Objects: objects,
+		DB: s.DB, Clock: clock, IDs: id.New, Log: s.Log, Meter: s.Telemetry.Meter("kontor.backup"),
 		Repositories: repositories, Second: copier, Keeper: keeper,
 		Keys: companyKeys, ArchiveEvery: cfg.ArchiveInterval, Tools: tools, Rules: schedule.Rules{Interval: cfg.SnapshotInterval}, AtOnce: cfg.SnapshotsAtOnce, AtOnceOnCluster: cfg.SnapshotsAtOnceOnCluster,
 		Operations: operations, Pages: s.Pages,
@@ -155,7 +158,6 @@ func wire(ctx context.Context, s *service.Service, cfg Config, kms keys.KMS, too
 	s.Consume(engine.Companies())
 	checker := checking.New(checking.Deps{
 		Settings: cfg.checks(), DB: s.DB, Clock: clock, IDs: id.New, Log: s.Log, Engine: engine,
-		Databases: tenancyv1.NewCompanyDatabaseServiceClient(s.Peer("tenancy")), Directory: tenancyv1.NewDirectoryServiceClient(s.Peer("tenancy")),
 	})
 	return startJobs(s, cfg, operations, workers{engine, exports, copier, keeper, checker})
 }
@@ -190,19 +192,21 @@ func startJobs(s *service.Service, cfg Config, operations *operation.Store, w wo
 	operation.Register(kinds, deps, works)
 	w.engine.AddWorkers(kinds)
 	w.copier.AddWorkers(kinds)
+	w.keeper.AddWorkers(kinds)
 	w.checker.AddWorkers(kinds)
 	check := cfg.ScheduleCheckInterval
 	timers := slices.Concat(s.Periodic(), operation.Periodic(deps), w.engine.Periodic(check, cfg.CompanyScanInterval), w.exports.Periodic(check),
 		w.copier.Periodic(check), w.keeper.Periodic(check), w.checker.Periodic(check))
 	client, err := jobs.New(cfg.Jobs, jobs.Options{
 		Pool: s.DB, Service: s.Name, Log: s.Log, Workers: kinds, Periodic: timers,
-		Queues: map[string]int{snapshot.Queue: cfg.SnapshotsAtOnce, second.Queue: 1, checking.Queue: 1},
+		Queues: map[string]int{snapshot.Queue: cfg.SnapshotsAtOnce, second.Queue: 1, keeping.Queue: 1, checking.Queue: 1},
 	})
 	if err != nil {
 		return err
 	}
 	w.engine.UseJobs(client)
 	w.copier.UseJobs(client)
+	w.keeper.UseJobs(client)
 	w.checker.UseJobs(client)
 	s.Go("jobs", client.Run)
 	return nil

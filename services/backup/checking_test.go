@@ -1,6 +1,7 @@
 package backup_test
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"kontor.internal/libs/failure"
 	"kontor.internal/libs/service/servicetest"
 	backupv1 "kontor.internal/proto/gen/go/kontor/backup/v1"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
@@ -42,7 +44,8 @@ func (b *bundle) checks(what string) {
 func (b *bundle) idle() bool {
 	b.t.Helper()
 	var busy bool
-	require.NoError(b.t, b.DB.QueryRow(b.t.Context(), `SELECT EXISTS (SELECT FROM checking WHERE standing OR due_time = 'epoch' OR lease_time > clock_timestamp())`).Scan(&busy))
+	require.NoError(b.t, b.DB.QueryRow(b.t.Context(), `SELECT EXISTS (SELECT FROM checking WHERE due_time = 'epoch' OR lease_time > clock_timestamp())
+		OR EXISTS (SELECT FROM scratch)`).Scan(&busy))
 	return !busy
 }
 
@@ -218,17 +221,42 @@ func TestADrillWaitsUntilTheCompanyIsReady(t *testing.T) {
 func TestWhatADrillThatWasKilledHasLeftIsDropped(t *testing.T) {
 	b := setup(t)
 	b.snapshot()
+	_, company, _ := strings.Cut(b.company, "/companies/")
+	attempt := 1000
+	for what, known := range map[string]bool{"written down": true, "asked for only": false} {
+		attempt++
+		key, target := fmt.Sprintf("%s-%d", company, attempt), ""
+		made, err := b.tenancy.CreateRestoreTarget(t.Context(), &tenancyv1.CreateRestoreTargetRequest{Company: b.company, Mode: tenancyv1.RestoreMode_RESTORE_MODE_BESIDE, Key: key})
+		require.NoError(t, err, what)
+		if known {
+			target = made.GetTarget()
+		}
+		require.Equal(t, 1, b.tenancy.standing(), what)
+		_, err = b.DB.Exec(t.Context(), `INSERT INTO scratch (attempt, owner, company, subscriber, target, lease_time) OVERRIDING SYSTEM VALUE
+			SELECT $3::bigint, id, id, subscriber, $1, clock_timestamp() - interval '1 second' FROM company WHERE id = $2`, target, company, attempt)
+		require.NoError(t, err, what)
+		b.checks("drill") // Its next drill drops it, at once; the sweeper would in a minute.
+		servicetest.Eventually(t, "it is dropped: "+what, func() bool { return b.tenancy.standing() == 0 && b.idle() })
+	}
+}
+
+// A check whose service was killed leaves a job that never ends; the check comes again.
+func TestACheckWhoseServiceDiedComesAgain(t *testing.T) {
+	b := setup(t)
+	s := b.snapshot()
 	servicetest.Eventually(t, "the company is planned for", func() bool {
 		var n int
 		require.NoError(t, b.DB.QueryRow(t.Context(), `SELECT count(*) FROM checking`).Scan(&n))
 		return n == 3
 	})
-	made, err := b.tenancy.CreateRestoreTarget(t.Context(), &tenancyv1.CreateRestoreTargetRequest{Company: b.company, Mode: tenancyv1.RestoreMode_RESTORE_MODE_BESIDE, Key: "k"})
+	b.tenancy.refuseWith("CreateRestoreTarget", failure.New(commonv1.Reason_REASON_COMPANY_NOT_READY, "state", "maintenance"))
+	b.checks("drill")
+	servicetest.Eventually(t, "it was tried", b.idle)
+	_, err := b.DB.Exec(t.Context(), `UPDATE kontor.river_job SET state = 'running', finalized_at = NULL WHERE kind = 'check_snapshot'`)
 	require.NoError(t, err)
-	require.Equal(t, 1, b.tenancy.standing())
-	_, err = b.DB.Exec(t.Context(), `UPDATE checking SET standing = true, target = $1, attempt = 1, lease_time = clock_timestamp() - interval '1 second' WHERE kind = 'drill'`, made.GetTarget())
-	require.NoError(t, err)
-	servicetest.Eventually(t, "it is dropped", func() bool { return b.tenancy.standing() == 0 && b.idle() })
+	b.tenancy.refuseWith("CreateRestoreTarget", nil)
+	b.Advance(2 * time.Hour)
+	servicetest.Eventually(t, "the drill succeeds", func() bool { return b.get(s).GetDrillTime() != nil })
 }
 
 // sleep keeps what is being restored from being finished.

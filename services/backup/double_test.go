@@ -165,6 +165,12 @@ func (d *tenancy) arrangements() []string {
 }
 
 // become puts a company in a state.
+func (d *tenancy) stateOf(company string) tenancyv1.CompanyState {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.companies[company].GetState()
+}
+
 func (d *tenancy) become(company string, state tenancyv1.CompanyState) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -271,6 +277,9 @@ func (d *tenancy) dumpLogins(ctx context.Context) (n int, err error) {
 func (d *tenancy) CreateRestoreTarget(ctx context.Context, r *tenancyv1.CreateRestoreTargetRequest) (*tenancyv1.CreateRestoreTargetResponse, error) {
 	if err := d.refused("CreateRestoreTarget"); err != nil {
 		return nil, err
+	}
+	if state := d.stateOf(r.GetCompany()); state != tenancyv1.CompanyState_COMPANY_STATE_READY {
+		return nil, failure.New(commonv1.Reason_REASON_COMPANY_NOT_READY, "state", state.String())
 	}
 	if name, made := d.known(r.GetKey()); made != nil {
 		login, err := d.login(ctx, made.database, random("own_"), "")

@@ -123,6 +123,10 @@ func TestWhatCantBeComparedIsSaidToBe(t *testing.T) {
 	_, err = b.compareSnapshots(s.GetName(), "")
 	servicetest.WantReason(t, err, commonv1.Reason_REASON_RIGHT_MISSING)
 	require.Empty(t, b.between(s.GetName(), s.GetName()).GetTables())
+	b.licensing.refuse(licensingv1.Action_ACTION_BACKUP, licensingv1.Action_ACTION_READ)
+	_, err = b.compareSnapshots(s.GetName(), s.GetName())
+	servicetest.WantReason(t, err, commonv1.Reason_REASON_RIGHT_MISSING)
+	b.licensing.refuse()
 
 	b.spoilAll()
 	_, err = b.snapshots.ListSnapshotRows(t.Context(), &backupv1.ListSnapshotRowsRequest{Name: s.GetName(), Schema: "books", Table: "note"})

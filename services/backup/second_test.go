@@ -55,3 +55,21 @@ func TestARegionIsLostAndTheBooksComeBackFromTheOther(t *testing.T) {
 	require.Equal(t, backupv1.TableFate_TABLE_FATE_MISSING, b.compare(copied).GetTables()[0].GetFate())
 	require.Equal(t, "missing", b.verify(s).GetVerifyFailure(), "the first region's loss is not hidden")
 }
+
+// Nothing of a region with a store of its own lies anywhere else, but for the second copy.
+func TestARegionsStoreHasAllOfItsCopies(t *testing.T) {
+	own := t.TempDir()
+	b := setup(t, "eu-north=file://"+own)
+	s, archive := b.snapshot(), b.archive()
+	o, err := b.askExport(s, asCSV)
+	require.NoError(t, err)
+	result(b, o, &backupv1.Export{})
+	require.Empty(t, b.stored())
+	for _, folder := range []string{"repositories", "snapshots", "exports"} {
+		found, err := filepath.Glob(own + "/" + folder + "/eu-north/*/*/*")
+		require.NoError(t, err)
+		require.NotEmpty(t, found, folder)
+	}
+	b.goodNow(archive)
+	result(b, b.restore(archive, beside), &backupv1.RestoredCopy{})
+}

@@ -41,13 +41,13 @@ type bundle struct {
 }
 
 // settings fills in what backup needs beyond every service's.
-func settings(t testing.TB, common service.Config, objects, keys string) backup.Config {
+func settings(t testing.TB, common service.Config, objects, keys string, regions ...string) backup.Config {
 	t.Helper()
 	var cfg backup.Config
 	require.NoError(t, config.Load(&cfg, config.Options{Environ: []string{
 		"KONTOR_KEY_ENCRYPTION_KEY=" + strings.Repeat("k", 32), "KONTOR_BLOB_URL=file://" + objects, "KONTOR_KEY_BLOB_URL=file://" + keys,
 		"KONTOR_KEEP_HOURLY=2", "KONTOR_KEEP_DAILY=2", "KONTOR_KEEP_WEEKLY=0", "KONTOR_KEEP_MONTHLY=0", "KONTOR_KEEP_YEARLY=0",
-		"KONTOR_CACHE_DIR=" + t.TempDir(), "KONTOR_SECOND_REGIONS=eu-north=eu-south", "KONTOR_REGION_BLOB_URLS=eu-south=file://" + objects + "-second",
+		"KONTOR_CACHE_DIR=" + t.TempDir(), "KONTOR_SECOND_REGIONS=eu-north=eu-south", "KONTOR_REGION_BLOB_URLS=" + strings.Join(append(regions, "eu-south=file://"+objects+"-second"), ","),
 		"KONTOR_SCHEDULE_CHECK_INTERVAL=100ms", "KONTOR_COMPANY_SCAN_INTERVAL=100ms",
 		"KONTOR_CA_FILE=x", "KONTOR_CERT_FILE=x", "KONTOR_KEY_FILE=x", "KONTOR_POSTGRES_DSN=x", "KONTOR_NATS_URL=x",
 	}}))
@@ -55,7 +55,8 @@ func settings(t testing.TB, common service.Config, objects, keys string) backup.
 	return cfg
 }
 
-func setup(t *testing.T) *bundle {
+// setup starts it. regions are those with stores of their own, beside the second one.
+func setup(t *testing.T, regions ...string) *bundle {
 	t.Helper()
 	b := &bundle{
 		t: t, tenancy: newTenancy(t), licensing: &licensing{}, objects: t.TempDir(), keys: t.TempDir(), subscriber: "subscribers/" + id.NewString(),
@@ -64,7 +65,7 @@ func setup(t *testing.T) *bundle {
 	b.Suite = servicetest.Start(t, servicetest.Options{
 		Name: "backup", Migrations: migrations.FS,
 		Build: func(ctx context.Context, common service.Config) (*service.Service, error) {
-			return backup.New(ctx, settings(t, common, b.objects, b.keys))
+			return backup.New(ctx, settings(t, common, b.objects, b.keys, regions...))
 		},
 		Doubles: map[string]func(grpc.ServiceRegistrar){
 			"tenancy": func(r grpc.ServiceRegistrar) {

@@ -96,7 +96,7 @@ func serveCompanies(ctx context.Context, s *service.Service, cfg Config, b books
 	}))
 	tenancyv1.RegisterCompanyServiceServer(s.GRPC(), company.NewServer(deps))
 	restores := restore.NewServer(restore.Deps{
-		DB: s.DB, Clock: deps.Clock, NewID: deps.NewID, Kits: b.kits, Clusters: clusters, Provisioner: provisioner, Sessions: sessions,
+		DB: s.DB, Clock: deps.Clock, NewID: deps.NewID, Log: s.Log, Kits: b.kits, Clusters: clusters, Provisioner: provisioner, Sessions: sessions,
 	})
 	tenancyv1.RegisterCompanyDatabaseServiceServer(s.GRPC(), restores)
 	commonv1.RegisterOperationServiceServer(s.GRPC(), operation.NewServer(s.DB, s.Authorizer()))

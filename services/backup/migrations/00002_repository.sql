@@ -5,6 +5,7 @@ CREATE TABLE repository (
     region       text        NOT NULL,
     subscriber   uuid        NOT NULL,
     sequence     bigint      NOT NULL DEFAULT 0,
+    committed    bigint      NOT NULL DEFAULT 0,
     generation   bigint      NOT NULL DEFAULT 0,
     collecting   boolean     NOT NULL DEFAULT false,
     suspects     text[]      NOT NULL DEFAULT '{}',
@@ -13,6 +14,7 @@ CREATE TABLE repository (
 );
 COMMENT ON TABLE repository IS 'A company''s repository of snapshots in a region, and the ledger of its collections.';
 COMMENT ON COLUMN repository.sequence IS 'The highest that was given to an attempt.';
+COMMENT ON COLUMN repository.committed IS 'The sequence of the newest snapshot that was committed.';
 COMMENT ON COLUMN repository.suspects IS 'Keys of objects that the last collection found unneeded.';
 COMMENT ON COLUMN repository.cleared IS 'Keys that were committed since the collection under way began.';
 

@@ -3,12 +3,14 @@
 CREATE TABLE keeping (
     company      uuid        NOT NULL CONSTRAINT keeping_pk PRIMARY KEY CONSTRAINT keeping_of_company REFERENCES company (id),
     tidy_time    timestamptz NOT NULL,
+    tidied_time  timestamptz,
     look_time    timestamptz NOT NULL,
     unread_since timestamptz,
     destroyed    boolean     NOT NULL DEFAULT false
 );
 COMMENT ON TABLE keeping IS 'How long a company''s copies are kept.';
 COMMENT ON COLUMN keeping.tidy_time IS 'When what is not needed any more is looked for next.';
+COMMENT ON COLUMN keeping.tidied_time IS 'When that was done last.';
 COMMENT ON COLUMN keeping.look_time IS 'When it is asked next whether the subscriber may still read its data.';
 COMMENT ON COLUMN keeping.unread_since IS 'Since when it may not, looked at every day.';
 COMMENT ON COLUMN keeping.destroyed IS 'Its keys are destroyed, or being so: nothing is ever copied again.';

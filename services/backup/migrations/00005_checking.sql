@@ -8,20 +8,13 @@ CREATE TABLE checking (
     lease_time timestamptz NOT NULL DEFAULT '-infinity',
     claim      uuid,
     failures   integer     NOT NULL DEFAULT 0,
-    attempt    integer     NOT NULL DEFAULT 0,
-    standing   boolean     NOT NULL DEFAULT false,
-    target     text        NOT NULL DEFAULT '',
     CONSTRAINT checking_pk PRIMARY KEY (company, kind)
 );
 COMMENT ON TABLE checking IS 'When a company''s newest snapshot, its newest archive and a restore are tried next.';
 COMMENT ON COLUMN checking.lease_time IS 'Real time until which somebody works on it.';
 COMMENT ON COLUMN checking.claim IS 'Who works on it, or did last.';
 COMMENT ON COLUMN checking.failures IS 'How often in a row it could not be done for a reason that is no fault of the snapshot''s.';
-COMMENT ON COLUMN checking.attempt IS 'Counts a drill''s scratch databases, each of which tenancy knows by its number.';
-COMMENT ON COLUMN checking.standing IS 'Whether the scratch database of this number may stand; written before it is asked for.';
-COMMENT ON COLUMN checking.target IS 'The scratch database''s name at tenancy, once it is known.';
 CREATE INDEX checking_due ON checking (due_time);
-CREATE INDEX checking_standing ON checking (lease_time) WHERE standing;
 
 CREATE TABLE sampling (
     sole      boolean     NOT NULL DEFAULT true CONSTRAINT sampling_sole PRIMARY KEY CHECK (sole),

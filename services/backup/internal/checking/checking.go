@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/rivertype"
 
 	"kontor.internal/libs/clock"
 	"kontor.internal/libs/failure"
@@ -20,7 +19,6 @@ import (
 	"kontor.internal/libs/postgres"
 	backupv1 "kontor.internal/proto/gen/go/kontor/backup/v1"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
-	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/backup/internal/checking/checkingdb"
 	"kontor.internal/services/backup/internal/names"
 	"kontor.internal/services/backup/internal/schedule"
@@ -66,14 +64,12 @@ var again = schedule.Rules{Interval: time.Hour}
 
 // Deps are what checks are made with.
 type Deps struct {
-	Settings  Settings
-	DB        *pgxpool.Pool
-	Clock     clock.Clock
-	IDs       id.Source
-	Log       *slog.Logger
-	Engine    *snapshot.Engine
-	Databases tenancyv1.CompanyDatabaseServiceClient
-	Directory tenancyv1.DirectoryServiceClient
+	Settings Settings
+	DB       *pgxpool.Pool
+	Clock    clock.Clock
+	IDs      id.Source
+	Log      *slog.Logger
+	Engine   *snapshot.Engine
 }
 
 // Checker makes the checks.
@@ -99,12 +95,9 @@ type check struct {
 // Kind of the job.
 func (check) Kind() string { return "check_snapshot" }
 
-// InsertOpts: what failed comes again by its row, not by River; and one that waits needs no second.
-func (check) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{Queue: Queue, MaxAttempts: 1, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
-		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning, rivertype.JobStateRetryable, rivertype.JobStateScheduled,
-	}}}
-}
+// InsertOpts: what failed, or was killed, comes again by its row. River never ends a job without a time limit that was
+// killed: none may stand in the way of the next.
+func (check) InsertOpts() river.InsertOpts { return river.InsertOpts{Queue: Queue, MaxAttempts: 1} }
 
 func (k check) of() names.Company { return names.Company{Subscriber: k.Subscriber, ID: k.Company} }
 
@@ -131,7 +124,6 @@ func (c *Checker) UseJobs(client *jobs.Client) { c.jobs = client }
 func (c *Checker) Periodic(every time.Duration) []jobs.Periodic {
 	return []jobs.Periodic{
 		{Name: "queue-checks", Every: every, AtStart: true, Run: c.queueDue},
-		{Name: "sweep-drills", Every: every, Run: c.sweep},
 	}
 }
 
@@ -147,12 +139,12 @@ func (c *Checker) queueDue(ctx context.Context) error {
 	}
 	for _, k := range due {
 		err := postgres.InTx(ctx, c.DB, func(tx pgx.Tx) error {
-			queued, err := c.jobs.River.InsertTx(ctx, tx, check{Subscriber: k.Subscriber, Company: k.Company, What: k.Kind}, nil)
-			if err != nil || queued.UniqueSkippedAsDuplicate { // The one before has ended, and River has not noted it yet; or it still waits.
+			// It comes again if its job is lost.
+			again := checkingdb.PostponeParams{Company: k.Company, Kind: k.Kind, DueTime: now.Add(again.Interval)}
+			if err := checkingdb.New(tx).Postpone(ctx, again); err != nil {
 				return err
 			}
-			// It comes again if its job is lost.
-			return checkingdb.New(tx).Postpone(ctx, checkingdb.PostponeParams{Company: k.Company, Kind: k.Kind, DueTime: now.Add(again.Interval)})
+			return c.jobs.InsertTx(ctx, tx, check{Subscriber: k.Subscriber, Company: k.Company, What: k.Kind}, nil)
 		})
 		if err != nil {
 			return constraints.Translate(err)
@@ -203,15 +195,15 @@ func (c *Checker) sample(ctx context.Context, now time.Time) error {
 // held is a check that somebody works on.
 type held struct {
 	check
-	checkingdb.TakeRow
-	claim uuid.UUID
+	failures int32
+	claim    uuid.UUID
 }
 
 // take takes a check, or none when another is at it.
 func (c *Checker) take(ctx context.Context, k check) (*held, error) {
 	h := &held{check: k, claim: c.IDs()}
 	var err error
-	h.TakeRow, err = c.db().Take(ctx, checkingdb.TakeParams{Company: k.Company, Kind: k.What, Claim: h.claim})
+	h.failures, err = c.db().Take(ctx, checkingdb.TakeParams{Company: k.Company, Kind: k.What, Claim: h.claim})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil, nil //nolint:nilnil // Nothing to do.
 	}
@@ -234,7 +226,7 @@ func (c *Checker) carryOut(ctx context.Context, k check) error {
 	case ofArchive:
 		err = c.Engine.VerifyNewest(alive, k.of(), backupv1.SnapshotForm_SNAPSHOT_FORM_ARCHIVE)
 	default:
-		err = c.drill(alive, h)
+		err = c.Engine.DrillNewest(alive, k.of(), h.failures > 0)
 	}
 	return c.release(alive, h, err)
 }
@@ -246,7 +238,7 @@ const cleaning = 30 * time.Second
 // is begun again by the next copy that looks.
 func (c *Checker) release(ctx context.Context, h *held, failed error) error {
 	now := c.Clock.Now()
-	p := checkingdb.ReleaseParams{Company: h.Company, Kind: h.What, Claim: h.claim, Failures: h.Failures, DueTime: c.Settings.every(h.What).Next(h.Company, now)}
+	p := checkingdb.ReleaseParams{Company: h.Company, Kind: h.What, Claim: h.claim, Failures: h.failures, DueTime: c.Settings.every(h.What).Next(h.Company, now)}
 	none := failed != nil && failure.From(failed).Reason() == commonv1.Reason_REASON_NOT_FOUND // Nothing to check.
 	switch {
 	case failed == nil || none:

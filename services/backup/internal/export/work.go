@@ -38,8 +38,7 @@ type attempt struct {
 }
 
 func (a attempt) object() vault.Object {
-	key := folder + a.from.Region + "/" + a.of.Subscriber.String() + "/" + a.of.ID.String() + "/" + a.id.String() + "." + a.claim.String()
-	return objectOf(a.of, a.id, a.from.Region, key)
+	return objectOf(a.of, a.id, a.from.Region, vault.Key(folder, a.from.Region, a.of, a.id, a.claim))
 }
 
 // made is what an attempt came to.

@@ -175,11 +175,13 @@ func (k *Keeper) lookDue(ctx context.Context) error {
 	for _, c := range due {
 		of := names.Company{Subscriber: c.Subscriber, ID: c.ID}
 		reads, err := k.mayRead(ctx, of)
-		if err != nil {
-			return err
-		}
-		since := c.UnreadSince
+		since, next := c.UnreadSince, now.Add(24*time.Hour)
 		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil: // The others are not kept waiting.
+			k.Log.WarnContext(ctx, "it is not known whether a company has left", "company", of.Name(), "err", err)
+			next = now.Add(again)
 		case reads:
 			since = nil
 		case since == nil:
@@ -189,7 +191,7 @@ func (k *Keeper) lookDue(ctx context.Context) error {
 				k.Log.WarnContext(ctx, "the keys of a company that left stay for now", "company", of.Name(), "err", err)
 			}
 		}
-		note := keepingdb.NoteLookedParams{Company: c.ID, LookTime: now.Add(24 * time.Hour), UnreadSince: since}
+		note := keepingdb.NoteLookedParams{Company: c.ID, LookTime: next, UnreadSince: since}
 		if err := k.db().NoteLooked(ctx, note); err != nil {
 			return constraints.Translate(err)
 		}

@@ -59,10 +59,13 @@ type ScheduleCursor struct {
 }
 
 // Keeper keeps copies for as long as the rules say.
-type Keeper struct{ Deps }
+type Keeper struct {
+	Deps
+	jobs *jobs.Client
+}
 
 // New returns a keeper.
-func New(d Deps) *Keeper { return &Keeper{d} }
+func New(d Deps) *Keeper { return &Keeper{Deps: d} }
 
 var constraints = postgres.Constraints{}
 
@@ -74,18 +77,6 @@ func (k *Keeper) tell(ctx context.Context, tx pgx.Tx, of names.Company, subject 
 		Subject: "kontor.backup." + subject, Aggregate: of.Name(), Subscriber: of.SubscriberName(), Company: of.Name(),
 		Time: k.Clock.Now(), Payload: payload,
 	})
-}
-
-// Periodic are the keeper's timers.
-func (k *Keeper) Periodic(check time.Duration) []jobs.Periodic {
-	all := []jobs.Periodic{
-		{Name: "tidy-copies", Every: check, Run: k.tidyDue},
-		{Name: "look-who-left", Every: check, Run: k.lookDue},
-	}
-	if k.Rewrap {
-		all = append(all, jobs.Periodic{Name: "rewrap-keys", Every: 24 * time.Hour, AtStart: true, Run: k.rewrapAll})
-	}
-	return all
 }
 
 // Retention is the rule, as it is told.

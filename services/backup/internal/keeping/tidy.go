@@ -20,33 +20,42 @@ import (
 
 const (
 	// atOnce is how many companies one run of a timer looks at.
-	atOnce = 20
+	atOnce = 50
 	// damagedKept is how long a damaged snapshot is kept, for whoever wants to know why it is.
 	damagedKept = 30 * 24 * time.Hour
-	// again is how soon one comes again whose tidying failed.
+	// again is how soon one comes again whose tidying failed, or asking about whom did.
 	again = time.Hour
 )
 
-// tidyDue takes away what is not needed of the companies whose turn it is.
+// tidyDue queues the companies whose turn it is. A queued one comes again if its job is lost.
 func (k *Keeper) tidyDue(ctx context.Context) error {
-	due, err := k.db().Untidy(ctx, keepingdb.UntidyParams{Now: k.Clock.Now(), Most: atOnce})
+	now := k.Clock.Now()
+	due, err := k.db().Untidy(ctx, keepingdb.UntidyParams{Now: now, Most: atOnce})
 	if err != nil {
 		return constraints.Translate(err)
 	}
 	for _, c := range due {
-		next := k.Clock.Now().Add(k.TidyEvery)
-		if err := k.tidy(ctx, names.Company{Subscriber: c.Subscriber, ID: c.ID}); err != nil {
-			if ctx.Err() != nil {
+		err := postgres.InTx(ctx, k.DB, func(tx pgx.Tx) error {
+			next := keepingdb.PostponeParams{Company: c.ID, TidyTime: now.Add(min(again, k.TidyEvery))}
+			if err := keepingdb.New(tx).Postpone(ctx, next); err != nil {
 				return err
 			}
-			k.Log.WarnContext(ctx, "a company's copies stay untidy for now", "company", c.ID, "err", err)
-			next = k.Clock.Now().Add(min(again, k.TidyEvery))
-		}
-		if err := k.db().NoteTidied(ctx, keepingdb.NoteTidiedParams{Company: c.ID, TidyTime: next}); err != nil {
+			return k.jobs.InsertTx(ctx, tx, turn{Subscriber: c.Subscriber, Company: c.ID}, nil)
+		})
+		if err != nil {
 			return constraints.Translate(err)
 		}
 	}
 	return nil
+}
+
+// takeTurn tidies one company's copies.
+func (k *Keeper) takeTurn(ctx context.Context, t turn) error {
+	if err := k.tidy(ctx, names.Company{Subscriber: t.Subscriber, ID: t.Company}); err != nil {
+		return err
+	}
+	now := k.Clock.Now()
+	return constraints.Translate(k.db().NoteTidied(ctx, keepingdb.NoteTidiedParams{Company: t.Company, TidyTime: now.Add(k.TidyEvery), TidiedTime: &now}))
 }
 
 // tidy takes away the snapshots of a company whose time is over, then what nothing needs any more. It may be stopped anywhere
@@ -125,7 +134,7 @@ func (k *Keeper) expireOne(ctx context.Context, of names.Company, one uuid.UUID)
 	}
 	where := repository.Of{Company: of, Region: gone.Region}
 	if gone.ObjectKey != nil {
-		return k.Repositories.DeleteObject(ctx, where, *gone.ObjectKey)
+		return k.Repositories.Stores.Remove(ctx, gone.Region, *gone.ObjectKey)
 	}
 	repo, err := k.Repositories.Open(ctx, where)
 	if errors.Is(err, keys.ErrGone) {

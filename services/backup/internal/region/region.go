@@ -8,6 +8,9 @@ import (
 	"regexp"
 	"strings"
 
+	gcblob "gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
+
 	"kontor.internal/libs/blob"
 )
 
@@ -93,6 +96,32 @@ func (s *Stores) All() []*blob.Bucket {
 		all = append(all, one)
 	}
 	return all
+}
+
+// Remove deletes an object of a region's. One that is not there is as good.
+func (s *Stores) Remove(ctx context.Context, region, key string) error {
+	if err := s.Of(region).Delete(ctx, key); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
+		return blob.Translate(err, key)
+	}
+	return nil
+}
+
+// RemoveAll deletes a region's objects whose keys begin with a prefix.
+func (s *Stores) RemoveAll(ctx context.Context, region, prefix string) error {
+	store := s.Of(region)
+	for token := gcblob.FirstPageToken; len(token) > 0; {
+		page, next, err := store.ListPage(ctx, token, 1000, &gcblob.ListOptions{Prefix: prefix})
+		if err != nil {
+			return blob.Translate(err, prefix)
+		}
+		for _, o := range page {
+			if err := s.Remove(ctx, region, o.Key); err != nil {
+				return err
+			}
+		}
+		token = next
+	}
+	return nil
 }
 
 // Second is the region that a region's second copies go to; empty for none.

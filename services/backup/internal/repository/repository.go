@@ -151,13 +151,17 @@ func Known(id uuid.UUID, sequence int64, head []byte) snapshot.Known {
 }
 
 // Commit makes sure that what a snapshot needs stays. It goes with writing down that the snapshot is there. ErrOutlived.
-func (r *Repositories) Commit(ctx context.Context, tx pgx.Tx, of Of, began snapshot.Generation, needs []string) error {
-	return r.ledger(ctx, tx, of, func(l *snapshot.Ledger) error {
-		if !l.Commit(began, needs) {
+func (r *Repositories) Commit(ctx context.Context, tx pgx.Tx, of Of, b *Begun, needs []string) error {
+	err := r.ledger(ctx, tx, of, func(l *snapshot.Ledger) error {
+		if !l.Commit(b.Generation, needs) {
 			return ErrOutlived
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return repositorydb.New(tx).NoteCommitted(ctx, repositorydb.NoteCommittedParams{Company: of.ID, Region: of.Region, Committed: int64(b.Ref.Sequence)})
 }
 
 // ledger changes a repository's ledger in a transaction.

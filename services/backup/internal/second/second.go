@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/rivertype"
 
 	"kontor.internal/libs/clock"
 	"kontor.internal/libs/jobs"
@@ -27,7 +26,7 @@ const (
 	Queue = "second"
 	// atOnce is how many companies of a region are queued together.
 	atOnce = 100
-	// again is how long after a copy was queued it is looked at again, whatever became of it.
+	// again is how long after a copy was queued it is queued again, whatever became of it. Of two at once one copies.
 	again = 10 * time.Minute
 )
 
@@ -53,12 +52,8 @@ type turn struct {
 // Kind of the job.
 func (turn) Kind() string { return "second_copy" }
 
-// InsertOpts: what failed comes again by the timer; one that waits or runs needs no second one.
-func (turn) InsertOpts() river.InsertOpts {
-	return river.InsertOpts{Queue: Queue, MaxAttempts: 1, UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: []rivertype.JobState{
-		rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning, rivertype.JobStateRetryable, rivertype.JobStateScheduled,
-	}}}
-}
+// InsertOpts: what failed, or was killed, comes again by its row.
+func (turn) InsertOpts() river.InsertOpts { return river.InsertOpts{Queue: Queue, MaxAttempts: 1} }
 
 type turnWorker struct {
 	river.WorkerDefaults[turn]

@@ -27,6 +27,9 @@ func (s *Server) CompareSnapshots(ctx context.Context, req *backupv1.CompareSnap
 	if err != nil {
 		return nil, err
 	}
+	if err := s.engine.require(ctx, companyOf(one), licensingv1.Action_ACTION_READ); err != nil { // Samples of rows are shown.
+		return nil, err
+	}
 	if req.GetOther() == "" {
 		err = s.engine.mayCompareNow(ctx, one)
 	} else {

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,44 +36,34 @@ func (e *Engine) VerifyNewest(ctx context.Context, of names.Company, form backup
 // ErrNotRestored says that a drill's restore failed, and that it may not have been the snapshot's fault.
 var ErrNotRestored = errors.New("snapshot: the drill's restore failed")
 
-// Drill is how a restore is tried.
-type Drill struct {
-	// Scratch makes an empty database, which the caller drops.
-	Scratch func(ctx context.Context) (*tenancyv1.DatabaseLogin, error)
-	// Last says that a restore that fails is the snapshot's fault, unless the server says that it is its own.
-	Last bool
-}
-
 // errDiffers says that something else was restored than is in the snapshot.
 var errDiffers = errors.New("snapshot: what was restored differs")
 
 // DrillNewest restores a company's newest good snapshot IN_REPOSITORY, holds what was restored against it, and notes what it finds. NOT_FOUND
-// when there is none, ErrNotRestored when nothing is known.
-func (e *Engine) DrillNewest(ctx context.Context, of names.Company, d Drill) error {
+// when there is none, ErrNotRestored when nothing is known. A restore that fails the last time is the snapshot's fault, unless the server says that it is its own.
+func (e *Engine) DrillNewest(ctx context.Context, of names.Company, last bool) error {
 	r, err := e.newest(ctx, of, inRepository)
 	if err != nil {
 		return err
 	}
-	target, err := d.Scratch(ctx)
-	if err != nil {
+	// A company has one drill at a time, so its id owns the database.
+	return e.inEmpty(ctx, of, of.ID, func(ctx context.Context, made *tenancyv1.DatabaseLogin) error {
+		login := loginOf(made)
+		err := e.rehearse(ctx, r, login)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err == nil {
+			return constraints.Translate(e.db().NoteDrilled(ctx, snapshotdb.NoteDrilledParams{ID: r.ID, DrillTime: e.Clock.Now()}))
+		}
+		found := damage(err)
+		if found == "" && (!last || serversFault(err) || pgtool.Reach(ctx, login) != nil) {
+			return fmt.Errorf("%w: %w", ErrNotRestored, err)
+		}
+		e.Log.ErrorContext(ctx, "a drill failed", "snapshot", of.Snapshot(r.ID), "err", err)
+		_, err = e.noteVerified(ctx, r, cmp.Or(found, "unreadable"))
 		return err
-	}
-	login := loginOf(target)
-	err = e.rehearse(ctx, r, login)
-	found := damage(err)
-	switch {
-	case ctx.Err() != nil:
-		return context.Cause(ctx)
-	case err == nil:
-		return constraints.Translate(e.db().NoteDrilled(ctx, snapshotdb.NoteDrilledParams{ID: r.ID, DrillTime: e.Clock.Now()}))
-	case found == "" && (!d.Last || serversFault(err) || pgtool.Reach(ctx, login) != nil):
-		return fmt.Errorf("%w: %w", ErrNotRestored, err)
-	case found == "":
-		found = "unreadable"
-	}
-	e.Log.ErrorContext(ctx, "a drill failed", "snapshot", of.Snapshot(r.ID), "err", err)
-	_, err = e.noteVerified(ctx, r, found)
-	return err
+	})
 }
 
 // rehearse restores and compares.

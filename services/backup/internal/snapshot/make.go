@@ -115,7 +115,7 @@ func (e *Engine) claim(ctx context.Context, o order) (attempt, error) {
 	}
 	a := attempt{order: o, claim: e.IDs(), region: region, moment: e.Clock.Now()}
 	if o.form == archived {
-		key := folder + region + "/" + o.of.Subscriber.String() + "/" + o.of.ID.String() + "/" + o.id.String() + "." + a.claim.String()
+		key := vault.Key(folder, region, o.of, o.id, a.claim)
 		a.key = &key
 	}
 	var lost []*string
@@ -266,7 +266,7 @@ func (e *Engine) finish(ctx context.Context, a attempt, m made) (s *backupv1.Sna
 		}
 		if a.begun != nil {
 			p.Sequence = int64(a.begun.Ref.Sequence)
-			if err := e.Repositories.Commit(ctx, tx, a.where(), a.begun.Generation, m.needs); err != nil {
+			if err := e.Repositories.Commit(ctx, tx, a.where(), a.begun, m.needs); err != nil {
 				return err
 			}
 		}

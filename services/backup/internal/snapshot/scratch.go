@@ -33,10 +33,20 @@ type ScratchOrder struct {
 }
 
 // InScratch restores a snapshot into a database of its own, lets use work in it by its owner's login, and drops it, whatever
-// came of it. A row names the database before there is one, so that what a killed attempt leaves is dropped by the next or
-// by the sweeper.
+// came of it.
 func (e *Engine) InScratch(ctx context.Context, o ScratchOrder, use func(ctx context.Context, login *pgtool.Login) error) error {
-	left, err := e.db().ScratchesOf(ctx, o.Owner)
+	return e.inEmpty(ctx, companyOf(o.From), o.Owner, func(ctx context.Context, made *tenancyv1.DatabaseLogin) error {
+		if err := e.fill(ctx, o.From, made, false, o.Progress); err != nil {
+			return err
+		}
+		return use(ctx, loginOf(made))
+	})
+}
+
+// inEmpty lets use work in an empty database on a company's cluster, and drops it, whatever came of it. A row names the database
+// before there is one, so that what a killed attempt leaves is dropped by its owner's next or by the sweeper.
+func (e *Engine) inEmpty(ctx context.Context, of names.Company, owner uuid.UUID, use func(ctx context.Context, made *tenancyv1.DatabaseLogin) error) error {
+	left, err := e.db().ScratchesOf(ctx, owner)
 	if err != nil {
 		return constraints.Translate(err)
 	}
@@ -45,13 +55,13 @@ func (e *Engine) InScratch(ctx context.Context, o ScratchOrder, use func(ctx con
 			return err
 		}
 	}
-	s := scratch{snapshotdb.ScratchesOfRow{Owner: o.Owner, Company: o.From.Company, Subscriber: o.From.Subscriber}}
+	s := scratch{snapshotdb.ScratchesOfRow{Owner: owner, Company: of.ID, Subscriber: of.Subscriber}}
 	if s.Attempt, err = e.db().InsertScratch(ctx, snapshotdb.InsertScratchParams{Owner: s.Owner, Company: s.Company, Subscriber: s.Subscriber}); err != nil {
 		return constraints.Translate(err)
 	}
 	alive, stop := KeepAlive(ctx, func(ctx context.Context) (int64, error) { return e.db().KeepScratch(ctx, s.Attempt) })
 	defer stop()
-	err = e.useScratch(alive, &s, o, use)
+	err = e.useScratch(alive, &s, use)
 	clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleaning)
 	defer cancel()
 	if dropped := e.endScratch(clean, s, err); dropped != nil {
@@ -60,7 +70,7 @@ func (e *Engine) InScratch(ctx context.Context, o ScratchOrder, use func(ctx con
 	return err
 }
 
-func (e *Engine) useScratch(ctx context.Context, s *scratch, o ScratchOrder, use func(ctx context.Context, login *pgtool.Login) error) error {
+func (e *Engine) useScratch(ctx context.Context, s *scratch, use func(ctx context.Context, made *tenancyv1.DatabaseLogin) error) error {
 	made, err := e.Databases.CreateRestoreTarget(ctx, s.ask())
 	if err != nil {
 		return &notMadeError{err}
@@ -73,10 +83,7 @@ func (e *Engine) useScratch(ctx context.Context, s *scratch, o ScratchOrder, use
 	if rows == 0 {
 		return errTaken
 	}
-	if err := e.fill(ctx, o.From, made.GetLogin(), false, o.Progress); err != nil {
-		return err
-	}
-	return use(ctx, loginOf(made.GetLogin()))
+	return use(ctx, made.GetLogin())
 }
 
 // notMadeError says that tenancy made no database, as far as is known.

@@ -90,7 +90,7 @@ func KeepAlive(ctx context.Context, renew func(context.Context) (rows int64, err
 }
 
 // Vault is where archives and exports lie.
-func (e *Engine) Vault() vault.Vault { return vault.Vault{Objects: e.Objects, Keys: e.Keys} }
+func (e *Engine) Vault() vault.Vault { return vault.Vault{Stores: e.Repositories.Stores, Keys: e.Keys} }
 
 // OpenArchive reads an ARCHIVE from an offset on. Its errors are for NoteDamage.
 func (e *Engine) OpenArchive(ctx context.Context, s Stored, offset int64) (*archive.Reader, error) {

@@ -16,7 +16,6 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"kontor.internal/libs/blob"
 	"kontor.internal/libs/clock"
 	"kontor.internal/libs/events"
 	"kontor.internal/libs/failure"
@@ -43,13 +42,12 @@ import (
 
 // Deps are what snapshots are made with.
 type Deps struct {
-	DB      *pgxpool.Pool
-	Clock   clock.Clock
-	IDs     id.Source
-	Log     *slog.Logger
-	Meter   metric.Meter
-	Objects *blob.Bucket
-	Keys    *keys.Keys
+	DB    *pgxpool.Pool
+	Clock clock.Clock
+	IDs   id.Source
+	Log   *slog.Logger
+	Meter metric.Meter
+	Keys  *keys.Keys
 	// Repositories are where snapshots lie that are no archives.
 	Repositories *repository.Repositories
 	// Keeper knows how long copies are kept.

@@ -6,26 +6,30 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	gcblob "gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 
 	"kontor.internal/libs/blob"
 	"kontor.internal/services/backup/internal/archive"
 	"kontor.internal/services/backup/internal/keys"
+	"kontor.internal/services/backup/internal/names"
+	"kontor.internal/services/backup/internal/region"
 	"kontor.internal/snapshot"
 )
 
 // Vault is where such objects lie.
 type Vault struct {
-	Objects *blob.Bucket
-	Keys    *keys.Keys
+	Stores *region.Stores
+	Keys   *keys.Keys
 }
 
 // Object is one of them.
 type Object struct {
-	// Key in the object store.
+	// Key in its region's store; made by Key.
 	Key string
 	// ID that its content is bound to.
 	ID archive.ID
@@ -33,6 +37,18 @@ type Object struct {
 	Region string
 	// Resource that it belongs to, for errors.
 	Resource string
+}
+
+// Key is that of one attempt at a company's object. The region stands in it, so that a key alone says where the object lies.
+func Key(folder, region string, of names.Company, object, attempt uuid.UUID) string {
+	return folder + region + "/" + of.Subscriber.String() + "/" + of.ID.String() + "/" + object.String() + "." + attempt.String()
+}
+
+// regionOf is the region that an object's key was made for.
+func regionOf(key string) string {
+	_, rest, _ := strings.Cut(key, "/")
+	region, _, _ := strings.Cut(rest, "/")
+	return region
 }
 
 // Written is what a row must keep of an object.
@@ -46,7 +62,7 @@ type Written struct {
 func (v Vault) Write(ctx context.Context, o Object, with snapshot.Keys, fill func(to io.Writer) error) (Written, error) {
 	writing, abort := context.WithCancel(ctx) // A writer whose context ended stores nothing.
 	defer abort()
-	object, err := v.Objects.NewWriter(writing, o.Key, nil)
+	object, err := v.Stores.Of(o.Region).NewWriter(writing, o.Key, nil)
 	if err != nil {
 		return Written{}, blob.Translate(err, o.Resource)
 	}
@@ -58,7 +74,7 @@ func (v Vault) Write(ctx context.Context, o Object, with snapshot.Keys, fill fun
 	if err := object.Close(); err != nil {
 		return w, blob.Translate(err, o.Resource)
 	}
-	return w, blob.Translate(v.Objects.Sync(ctx, o.Key), o.Resource)
+	return w, blob.Translate(v.Stores.Of(o.Region).Sync(ctx, o.Key), o.Resource)
 }
 
 // ignore is for closing what was aborted: it fails on purpose.
@@ -90,7 +106,7 @@ func (v Vault) Open(ctx context.Context, o Object, stored int64, version uint32,
 		return nil, keys.ErrGone
 	}
 	source := func(offset int64) (io.ReadCloser, error) {
-		from, err := v.Objects.NewRangeReader(ctx, o.Key, offset, -1, nil)
+		from, err := v.Stores.Of(o.Region).NewRangeReader(ctx, o.Key, offset, -1, nil)
 		if err != nil {
 			return nil, blob.Translate(err, o.Resource)
 		}
@@ -101,16 +117,22 @@ func (v Vault) Open(ctx context.Context, o Object, stored int64, version uint32,
 
 // Remove deletes an object; one that is not there is as good.
 func (v Vault) Remove(ctx context.Context, key string) error {
-	if err := v.Objects.Delete(ctx, key); gcerrors.Code(err) != gcerrors.NotFound {
-		return blob.Translate(err, key)
+	return v.Stores.Remove(ctx, regionOf(key), key)
+}
+
+// Sweep deletes a folder's objects, in all stores, that are older than a moment of real time and that nothing names.
+func (v Vault) Sweep(ctx context.Context, folder string, before time.Time, named func(ctx context.Context, key string) (bool, error)) error {
+	for _, store := range v.Stores.All() {
+		if err := sweep(ctx, store, folder, before, named); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// Sweep deletes a folder's objects that are older than a moment of real time and that nothing names.
-func (v Vault) Sweep(ctx context.Context, folder string, before time.Time, named func(ctx context.Context, key string) (bool, error)) error {
+func sweep(ctx context.Context, store *blob.Bucket, folder string, before time.Time, named func(ctx context.Context, key string) (bool, error)) error {
 	for token := gcblob.FirstPageToken; len(token) > 0; {
-		page, next, err := v.Objects.ListPage(ctx, token, 500, &gcblob.ListOptions{Prefix: folder})
+		page, next, err := store.ListPage(ctx, token, 500, &gcblob.ListOptions{Prefix: folder})
 		if err != nil {
 			return fmt.Errorf("vault: list objects: %w", err)
 		}
@@ -125,8 +147,8 @@ func (v Vault) Sweep(ctx context.Context, folder string, before time.Time, named
 			if needed {
 				continue
 			}
-			if err := v.Remove(ctx, o.Key); err != nil {
-				return err
+			if err := store.Delete(ctx, o.Key); err != nil && gcerrors.Code(err) != gcerrors.NotFound {
+				return blob.Translate(err, o.Key)
 			}
 		}
 		token = next

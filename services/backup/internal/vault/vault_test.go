@@ -17,11 +17,12 @@ import (
 	"kontor.internal/libs/blob"
 	"kontor.internal/services/backup/internal/archive"
 	"kontor.internal/services/backup/internal/keys"
+	"kontor.internal/services/backup/internal/region"
 	"kontor.internal/services/backup/internal/vault"
 	"kontor.internal/snapshot"
 )
 
-const region = "eu-north"
+const north = "eu-north"
 
 type bundle struct {
 	vault.Vault
@@ -41,9 +42,12 @@ func setup(t *testing.T) bundle {
 	}
 	kms, err := keys.NewLocal(strings.Repeat("k", 32), "")
 	require.NoError(t, err)
-	b.Vault = vault.Vault{Objects: open(b.folder), Keys: &keys.Keys{KMS: kms, Store: open(t.TempDir())}}
-	b.object = vault.Object{Key: "exports/a", ID: archive.ID{Company: uuid.New(), Snapshot: uuid.New()}, Region: region, Resource: "exports/A"}
-	b.keys, err = b.Keys.GetOrMake(t.Context(), region, b.object.ID.Company)
+	stores, err := region.Open(t.Context(), region.Rules{Shared: "file://" + t.TempDir(), Own: []string{north + "=file://" + b.folder}})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, stores.Close()) })
+	b.Vault = vault.Vault{Stores: stores, Keys: &keys.Keys{KMS: kms, Store: open(t.TempDir())}}
+	b.object = vault.Object{Key: "exports/eu-north/a", ID: archive.ID{Company: uuid.New(), Snapshot: uuid.New()}, Region: north, Resource: "exports/A"}
+	b.keys, err = b.Keys.GetOrMake(t.Context(), north, b.object.ID.Company)
 	require.NoError(t, err)
 	return b
 }
@@ -75,7 +79,7 @@ func TestAnObjectIsReadBackAlsoAfterItsCompanysKeyWasRenewedAndNotAfterItWasDest
 	content := strings.Repeat("books", 500_000)
 	w := b.write(t, content)
 	require.EqualValues(t, len(content), w.Size)
-	_, err := b.Keys.Renew(t.Context(), region, b.object.ID.Company)
+	_, err := b.Keys.Renew(t.Context(), north, b.object.ID.Company)
 	require.NoError(t, err)
 	from, err := b.Open(t.Context(), b.object, w.Stored, w.KeyVersion, 7)
 	require.NoError(t, err)
@@ -83,7 +87,7 @@ func TestAnObjectIsReadBackAlsoAfterItsCompanysKeyWasRenewedAndNotAfterItWasDest
 	require.NoError(t, err)
 	require.NoError(t, from.Close())
 	require.Equal(t, content[7:], string(got))
-	require.NoError(t, b.Keys.Destroy(t.Context(), region, b.object.ID.Company))
+	require.NoError(t, b.Keys.Destroy(t.Context(), north, b.object.ID.Company))
 	_, err = b.Open(t.Context(), b.object, w.Stored, w.KeyVersion, 0)
 	require.ErrorIs(t, err, keys.ErrGone)
 }
@@ -101,17 +105,17 @@ func TestWhatCouldNotBeWrittenWholeIsNotThere(t *testing.T) {
 
 func TestOnlyOldObjectsThatNothingNamesAreSwept(t *testing.T) {
 	b := setup(t)
-	for _, key := range []string{"exports/old", "exports/named", "exports/young", "snapshots/old"} {
-		require.NoError(t, b.Objects.Put(t.Context(), key, []byte("x"), ""))
+	for _, key := range []string{"exports/eu-north/old", "exports/eu-north/named", "exports/eu-north/young", "snapshots/eu-north/old"} {
+		require.NoError(t, b.Stores.Of(north).Put(t.Context(), key, []byte("x"), ""))
 	}
 	before := time.Now().Add(-time.Hour)
-	for _, key := range []string{"exports/old", "exports/named", "snapshots/old"} {
+	for _, key := range []string{"exports/eu-north/old", "exports/eu-north/named", "snapshots/eu-north/old"} {
 		require.NoError(t, os.Chtimes(filepath.Join(b.folder, key), before, before.Add(-time.Minute)))
 	}
-	named := func(_ context.Context, key string) (bool, error) { return key == "exports/named", nil }
+	named := func(_ context.Context, key string) (bool, error) { return key == "exports/eu-north/named", nil }
 	require.NoError(t, b.Sweep(t.Context(), "exports/", before, named))
-	require.ElementsMatch(t, []string{"exports/named", "exports/young", "snapshots/old"}, b.files(t))
-	require.NoError(t, b.Remove(t.Context(), "exports/old"), "what is not there is removed")
+	require.ElementsMatch(t, []string{"exports/eu-north/named", "exports/eu-north/young", "snapshots/eu-north/old"}, b.files(t))
+	require.NoError(t, b.Remove(t.Context(), "exports/eu-north/old"), "what is not there is removed")
 }
 
 func TestPartsOfAFile(t *testing.T) {

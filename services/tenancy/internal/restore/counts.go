@@ -3,7 +3,6 @@ package restore
 import (
 	"context"
 	"errors"
-	"log/slog"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -41,7 +40,7 @@ func (s *Server) ScanSessionCounts(ctx context.Context, r *tenancyv1.ScanSession
 	answer := &tenancyv1.ScanSessionCountsResponse{NextPageToken: cluster.String()}
 	counts, err := s.counts(ctx, cluster)
 	if err != nil { // Whoever asks looks into the databases themselves then.
-		slog.WarnContext(ctx, "a cluster does not tell its sessions", "cluster", cluster, "err", err)
+		s.d.Log.WarnContext(ctx, "a cluster does not tell its sessions", "cluster", cluster, "err", err)
 		return answer, nil
 	}
 	for _, one := range live {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,6 +34,7 @@ type Deps struct {
 	DB          *pgxpool.Pool
 	Clock       clock.Clock
 	NewID       id.Source
+	Log         *slog.Logger
 	Kits        *kit.Set
 	Clusters    *cluster.Clusters
 	Provisioner *database.Provisioner

@@ -12,36 +12,6 @@ import (
 	"github.com/google/uuid"
 )
 
-const abandoned = `-- name: Abandoned :many
-SELECT company, subscriber, due_time FROM checking WHERE standing AND lease_time < clock_timestamp() LIMIT 100
-`
-
-type AbandonedRow struct {
-	Company    uuid.UUID
-	Subscriber uuid.UUID
-	DueTime    time.Time
-}
-
-func (q *Queries) Abandoned(ctx context.Context) ([]AbandonedRow, error) {
-	rows, err := q.db.Query(ctx, abandoned)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []AbandonedRow
-	for rows.Next() {
-		var i AbandonedRow
-		if err := rows.Scan(&i.Company, &i.Subscriber, &i.DueTime); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const beginSampling = `-- name: BeginSampling :exec
 INSERT INTO sampling (next_time) VALUES ($1) ON CONFLICT DO NOTHING
 `
@@ -118,37 +88,6 @@ func (q *Queries) Keep(ctx context.Context, arg KeepParams) (int64, error) {
 	return result.RowsAffected(), nil
 }
 
-const nextAttempt = `-- name: NextAttempt :one
-UPDATE checking SET attempt = attempt + 1, standing = true, target = ''
-WHERE company = $1 AND kind = 'drill' AND claim = $2::uuid RETURNING attempt
-`
-
-type NextAttemptParams struct {
-	Company uuid.UUID
-	Claim   uuid.UUID
-}
-
-func (q *Queries) NextAttempt(ctx context.Context, arg NextAttemptParams) (int32, error) {
-	row := q.db.QueryRow(ctx, nextAttempt, arg.Company, arg.Claim)
-	var attempt int32
-	err := row.Scan(&attempt)
-	return attempt, err
-}
-
-const noteDropped = `-- name: NoteDropped :exec
-UPDATE checking SET standing = false, target = '' WHERE company = $1 AND kind = 'drill' AND attempt = $2
-`
-
-type NoteDroppedParams struct {
-	Company uuid.UUID
-	Attempt int32
-}
-
-func (q *Queries) NoteDropped(ctx context.Context, arg NoteDroppedParams) error {
-	_, err := q.db.Exec(ctx, noteDropped, arg.Company, arg.Attempt)
-	return err
-}
-
 const plan = `-- name: Plan :exec
 INSERT INTO checking (company, kind, subscriber, due_time) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING
 `
@@ -209,24 +148,10 @@ func (q *Queries) Release(ctx context.Context, arg ReleaseParams) error {
 	return err
 }
 
-const setTarget = `-- name: SetTarget :exec
-UPDATE checking SET target = $2 WHERE company = $1 AND kind = 'drill'
-`
-
-type SetTargetParams struct {
-	Company uuid.UUID
-	Target  string
-}
-
-func (q *Queries) SetTarget(ctx context.Context, arg SetTargetParams) error {
-	_, err := q.db.Exec(ctx, setTarget, arg.Company, arg.Target)
-	return err
-}
-
 const take = `-- name: Take :one
 UPDATE checking SET claim = $3::uuid, lease_time = clock_timestamp() + interval '1 minute'
 WHERE company = $1 AND kind = $2 AND lease_time < clock_timestamp()
-RETURNING failures, attempt, standing, target
+RETURNING failures
 `
 
 type TakeParams struct {
@@ -235,23 +160,11 @@ type TakeParams struct {
 	Claim   uuid.UUID
 }
 
-type TakeRow struct {
-	Failures int32
-	Attempt  int32
-	Standing bool
-	Target   string
-}
-
-func (q *Queries) Take(ctx context.Context, arg TakeParams) (TakeRow, error) {
+func (q *Queries) Take(ctx context.Context, arg TakeParams) (int32, error) {
 	row := q.db.QueryRow(ctx, take, arg.Company, arg.Kind, arg.Claim)
-	var i TakeRow
-	err := row.Scan(
-		&i.Failures,
-		&i.Attempt,
-		&i.Standing,
-		&i.Target,
-	)
-	return i, err
+	var failures int32
+	err := row.Scan(&failures)
+	return failures, err
 }
 
 const takeSample = `-- name: TakeSample :execrows

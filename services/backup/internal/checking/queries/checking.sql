@@ -27,7 +27,7 @@ UPDATE checking SET due_time = $3 WHERE company = $1 AND kind = $2;
 -- name: Take :one
 UPDATE checking SET claim = sqlc.arg(claim)::uuid, lease_time = clock_timestamp() + interval '1 minute'
 WHERE company = $1 AND kind = $2 AND lease_time < clock_timestamp()
-RETURNING failures, attempt, standing, target;
+RETURNING failures;
 
 -- name: Keep :execrows
 UPDATE checking SET lease_time = clock_timestamp() + interval '1 minute' WHERE company = $1 AND kind = $2 AND claim = sqlc.arg(claim)::uuid;
@@ -35,16 +35,3 @@ UPDATE checking SET lease_time = clock_timestamp() + interval '1 minute' WHERE c
 -- name: Release :exec
 UPDATE checking SET lease_time = '-infinity', due_time = sqlc.arg(due_time), failures = sqlc.arg(failures)
 WHERE company = $1 AND kind = $2 AND claim = sqlc.arg(claim)::uuid;
-
--- name: NextAttempt :one
-UPDATE checking SET attempt = attempt + 1, standing = true, target = ''
-WHERE company = $1 AND kind = 'drill' AND claim = sqlc.arg(claim)::uuid RETURNING attempt;
-
--- name: SetTarget :exec
-UPDATE checking SET target = $2 WHERE company = $1 AND kind = 'drill';
-
--- name: NoteDropped :exec
-UPDATE checking SET standing = false, target = '' WHERE company = $1 AND kind = 'drill' AND attempt = $2;
-
--- name: Abandoned :many
-SELECT company, subscriber, due_time FROM checking WHERE standing AND lease_time < clock_timestamp() LIMIT 100;

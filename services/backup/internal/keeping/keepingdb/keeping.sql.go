@@ -433,17 +433,32 @@ func (q *Queries) NoteLooked(ctx context.Context, arg NoteLookedParams) error {
 }
 
 const noteTidied = `-- name: NoteTidied :exec
+UPDATE keeping SET tidy_time = $2, tidied_time = $3 WHERE company = $1
+`
+
+type NoteTidiedParams struct {
+	Company    uuid.UUID
+	TidyTime   time.Time
+	TidiedTime *time.Time
+}
+
+func (q *Queries) NoteTidied(ctx context.Context, arg NoteTidiedParams) error {
+	_, err := q.db.Exec(ctx, noteTidied, arg.Company, arg.TidyTime, arg.TidiedTime)
+	return err
+}
+
+const postpone = `-- name: Postpone :exec
 INSERT INTO keeping (company, tidy_time, look_time) VALUES ($1, $2, '-infinity')
 ON CONFLICT (company) DO UPDATE SET tidy_time = excluded.tidy_time
 `
 
-type NoteTidiedParams struct {
+type PostponeParams struct {
 	Company  uuid.UUID
 	TidyTime time.Time
 }
 
-func (q *Queries) NoteTidied(ctx context.Context, arg NoteTidiedParams) error {
-	_, err := q.db.Exec(ctx, noteTidied, arg.Company, arg.TidyTime)
+func (q *Queries) Postpone(ctx context.Context, arg PostponeParams) error {
+	_, err := q.db.Exec(ctx, postpone, arg.Company, arg.TidyTime)
 	return err
 }
 

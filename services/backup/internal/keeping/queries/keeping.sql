@@ -2,9 +2,12 @@
 SELECT c.id, c.subscriber FROM company c LEFT JOIN keeping k ON k.company = c.id
 WHERE coalesce(k.tidy_time, '-infinity') <= sqlc.arg(now)::timestamptz ORDER BY k.tidy_time NULLS FIRST LIMIT sqlc.arg(most);
 
--- name: NoteTidied :exec
+-- name: Postpone :exec
 INSERT INTO keeping (company, tidy_time, look_time) VALUES (sqlc.arg(company), sqlc.arg(tidy_time), '-infinity')
 ON CONFLICT (company) DO UPDATE SET tidy_time = excluded.tidy_time;
+
+-- name: NoteTidied :exec
+UPDATE keeping SET tidy_time = $2, tidied_time = $3 WHERE company = $1;
 
 -- name: Unlooked :many
 SELECT c.id, c.subscriber, k.unread_since FROM company c LEFT JOIN keeping k ON k.company = c.id

@@ -23,6 +23,9 @@ SELECT generation, collecting, suspects, cleared FROM repository WHERE company =
 -- name: SaveLedger :exec
 UPDATE repository SET generation = $3, collecting = $4, suspects = $5, cleared = $6 WHERE company = $1 AND region = $2;
 
+-- name: NoteCommitted :exec
+UPDATE repository SET committed = greatest(committed, $3) WHERE company = $1 AND region = $2;
+
 -- name: TryLock :one
 SELECT pg_try_advisory_lock(hashtextextended($1::text, 0));
 

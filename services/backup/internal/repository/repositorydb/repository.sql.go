@@ -162,6 +162,21 @@ func (q *Queries) NextSequence(ctx context.Context, arg NextSequenceParams) (Nex
 	return i, err
 }
 
+const noteCommitted = `-- name: NoteCommitted :exec
+UPDATE repository SET committed = greatest(committed, $3) WHERE company = $1 AND region = $2
+`
+
+type NoteCommittedParams struct {
+	Company   uuid.UUID
+	Region    string
+	Committed int64
+}
+
+func (q *Queries) NoteCommitted(ctx context.Context, arg NoteCommittedParams) error {
+	_, err := q.db.Exec(ctx, noteCommitted, arg.Company, arg.Region, arg.Committed)
+	return err
+}
+
 const saveLedger = `-- name: SaveLedger :exec
 UPDATE repository SET generation = $3, collecting = $4, suspects = $5, cleared = $6 WHERE company = $1 AND region = $2
 `

@@ -1,9 +1,6 @@
 -- name: Behind :many
-SELECT s.company, s.subscriber, s.region, max(s.sequence)::bigint AS newest
-FROM snapshot s LEFT JOIN second_copy c ON c.company = s.company AND c.region = s.region AND c.second = sqlc.arg(second)
-WHERE s.form = 1 AND s.ready AND s.region = sqlc.arg(region) AND coalesce(c.next_time, '-infinity') <= sqlc.arg(now)::timestamptz
-GROUP BY s.company, s.subscriber, s.region, c.sequence, c.shown_time
-HAVING max(s.sequence) > coalesce(c.sequence, 0)
+SELECT r.company, r.subscriber FROM repository r LEFT JOIN second_copy c ON c.company = r.company AND c.region = r.region AND c.second = sqlc.arg(second)
+WHERE r.region = sqlc.arg(region) AND r.committed > coalesce(c.sequence, 0) AND coalesce(c.next_time, '-infinity') <= sqlc.arg(now)::timestamptz
 ORDER BY c.shown_time NULLS FIRST LIMIT sqlc.arg(most);
 
 -- name: RegionsInUse :many

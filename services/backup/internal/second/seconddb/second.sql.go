@@ -13,11 +13,8 @@ import (
 )
 
 const behind = `-- name: Behind :many
-SELECT s.company, s.subscriber, s.region, max(s.sequence)::bigint AS newest
-FROM snapshot s LEFT JOIN second_copy c ON c.company = s.company AND c.region = s.region AND c.second = $1
-WHERE s.form = 1 AND s.ready AND s.region = $2 AND coalesce(c.next_time, '-infinity') <= $3::timestamptz
-GROUP BY s.company, s.subscriber, s.region, c.sequence, c.shown_time
-HAVING max(s.sequence) > coalesce(c.sequence, 0)
+SELECT r.company, r.subscriber FROM repository r LEFT JOIN second_copy c ON c.company = r.company AND c.region = r.region AND c.second = $1
+WHERE r.region = $2 AND r.committed > coalesce(c.sequence, 0) AND coalesce(c.next_time, '-infinity') <= $3::timestamptz
 ORDER BY c.shown_time NULLS FIRST LIMIT $4
 `
 
@@ -31,8 +28,6 @@ type BehindParams struct {
 type BehindRow struct {
 	Company    uuid.UUID
 	Subscriber uuid.UUID
-	Region     string
-	Newest     int64
 }
 
 func (q *Queries) Behind(ctx context.Context, arg BehindParams) ([]BehindRow, error) {
@@ -49,12 +44,7 @@ func (q *Queries) Behind(ctx context.Context, arg BehindParams) ([]BehindRow, er
 	var items []BehindRow
 	for rows.Next() {
 		var i BehindRow
-		if err := rows.Scan(
-			&i.Company,
-			&i.Subscriber,
-			&i.Region,
-			&i.Newest,
-		); err != nil {
+		if err := rows.Scan(&i.Company, &i.Subscriber); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -71,7 +71,8 @@ type SnapshotServiceClient interface {
 	DownloadSnapshot(ctx context.Context, in *DownloadSnapshotRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DownloadSnapshotResponse], error)
 	// Compares two snapshots IN_REPOSITORY of a company, or one with the books as
 	// they are now, of which a snapshot is made. Nothing is restored: what both
-	// have in common is not read. The operation's result is the Comparison.
+	// have in common is not read. RIGHT_MISSING when the data is no longer kept.
+	// The operation's result is the Comparison.
 	CompareSnapshots(ctx context.Context, in *CompareSnapshotsRequest, opts ...grpc.CallOption) (*CompareSnapshotsResponse, error)
 	// The tables in a snapshot IN_REPOSITORY, by schema and name, paged.
 	ListSnapshotTables(ctx context.Context, in *ListSnapshotTablesRequest, opts ...grpc.CallOption) (*ListSnapshotTablesResponse, error)
@@ -283,7 +284,8 @@ type SnapshotServiceServer interface {
 	DownloadSnapshot(*DownloadSnapshotRequest, grpc.ServerStreamingServer[DownloadSnapshotResponse]) error
 	// Compares two snapshots IN_REPOSITORY of a company, or one with the books as
 	// they are now, of which a snapshot is made. Nothing is restored: what both
-	// have in common is not read. The operation's result is the Comparison.
+	// have in common is not read. RIGHT_MISSING when the data is no longer kept.
+	// The operation's result is the Comparison.
 	CompareSnapshots(context.Context, *CompareSnapshotsRequest) (*CompareSnapshotsResponse, error)
 	// The tables in a snapshot IN_REPOSITORY, by schema and name, paged.
 	ListSnapshotTables(context.Context, *ListSnapshotTablesRequest) (*ListSnapshotTablesResponse, error)
