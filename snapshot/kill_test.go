@@ -308,7 +308,7 @@ func (v *victim) run(round int, d dying) []byte {
 	var out, words bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &words
 	err = cmd.Run()
-	if err == nil {
+	if err == nil || cmd.ProcessState.ExitCode() == 0 { // It may have ended just when it was to be killed.
 		return out.Bytes()
 	}
 	v.died++
