@@ -240,8 +240,9 @@ func TestEveryTwoHoursASnapshotIsMadeAndEveryWeekAnArchive(t *testing.T) {
 	for n := 1; n <= 2; n++ {
 		b.Advance(2*time.Hour + time.Second)
 		servicetest.Eventually(t, "the schedule makes one", func() bool { return len(of(b.list(), inRepository)) == n })
+		servicetest.Eventually(t, "the insurance is made", func() bool { return len(of(b.list(), archived)) == 1 })
+		require.Equal(t, of(b.list(), inRepository)[0].GetName(), b.schedule().GetLastSnapshot(), "the insurance is beside the schedule")
 	}
-	servicetest.Eventually(t, "the insurance is made", func() bool { return len(of(b.list(), archived)) == 1 })
 	newest := of(b.list(), inRepository)[0]
 	require.Equal(t, backupv1.SnapshotOrigin_SNAPSHOT_ORIGIN_SCHEDULED, newest.GetOrigin())
 	require.False(t, b.schedule().GetLate())

@@ -39,6 +39,8 @@ type order struct {
 	origin  backupv1.SnapshotOrigin
 	form    backupv1.SnapshotForm
 	creator string
+	// beside is true of an archive that a turn makes beside its snapshot in the repository: the schedule counts from that one.
+	beside bool
 	// progress hears how many bytes were copied, of how many; 0 when that is not known.
 	progress func(ctx context.Context, done, total int64)
 }
@@ -305,9 +307,12 @@ func (e *Engine) succeeded(ctx context.Context, tx pgx.Tx, a attempt, s *backupv
 	if err != nil {
 		return err
 	}
-	if err := q.NoteSuccess(ctx, snapshotdb.NoteSuccessParams{
-		ID: a.of.ID, Snapshot: a.id, Rest: rest, LastTime: a.moment, NextTime: e.Rules.Next(a.of.ID, a.moment),
-	}); err != nil {
+	if !a.beside {
+		err = q.NoteSuccess(ctx, snapshotdb.NoteSuccessParams{
+			ID: a.of.ID, Snapshot: a.id, Rest: rest, LastTime: a.moment, NextTime: e.Rules.Next(a.of.ID, a.moment),
+		})
+	}
+	if err != nil {
 		return err
 	}
 	if err := e.tell(ctx, tx, a.of, "snapshot.created", &backupv1.SnapshotCreated{Snapshot: s}); err != nil || !before.Late {

@@ -198,7 +198,7 @@ func (e *Engine) makeScheduled(ctx context.Context, of names.Company) error {
 	} else if !has(err, commonv1.Reason_REASON_SNAPSHOT_REFUSED) {
 		return err
 	}
-	o.id, o.form = e.IDs(), archived
+	o.id, o.form, o.beside = e.IDs(), archived, err == nil
 	_, archiving := e.make(ctx, o)
 	return errors.Join(err, archiving)
 }
