@@ -68,8 +68,14 @@ func New(ctx context.Context, cfg Config) (*service.Service, error) {
 	licensingv1.RegisterRightServiceServer(s.GRPC(), right.NewServer(rights, contracts, seats))
 	licensingv1.RegisterKeyServiceServer(s.GRPC(), keys.NewServer(p.ring))
 
+	published, err := serveReleases(ctx, s, p)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	
 	timers := &licence.Timers{DB: s.DB, Store: p.licences, Clock: p.clock, Changed: p.book.Drop}
-	if err := startJobs(s, cfg, timers.Periodic(cfg.TermCheckInterval), contracts.Periodic(), p.statements.Periodic()); err != nil {
+	periodic := append(published.Periodic(cfg.TermCheckInterval), timers.Periodic(cfg.TermCheckInterval), contracts.Periodic(), p.statements.Periodic())
+	if err := startJobs(s, cfg, periodic...); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	s.Go("signing keys", p.ring.Run)

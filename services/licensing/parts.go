@@ -24,6 +24,7 @@ type data struct {
 	advice    seatreport.Texts
 	library   contract.Library
 	sealer    *seal.Sealer
+	links     *seal.Sealer
 }
 
 func loadData(cfg Config) (d data, err error) {
@@ -37,6 +38,9 @@ func loadData(cfg Config) (d data, err error) {
 		return d, err
 	}
 	if d.library, err = contract.LoadLibrary(); err != nil {
+		return d, err
+	}
+	if d.links, err = seal.New("kontor links to kits", cfg.KeyEncryptionKey, cfg.KeyEncryptionKeyPrevious); err != nil {
 		return d, err
 	}
 	d.sealer, err = seal.New("kontor licensing signing keys", cfg.KeyEncryptionKey, cfg.KeyEncryptionKeyPrevious)

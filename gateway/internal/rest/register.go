@@ -50,6 +50,8 @@ func register(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnIn
 		of(licensingv1.NewEntitlementServiceClient, licensingv1.RegisterEntitlementServiceHandlerClient),
 		of(licensingv1.NewKeyServiceClient, licensingv1.RegisterKeyServiceHandlerClient),
 		of(licensingv1.NewLicenceServiceClient, licensingv1.RegisterLicenceServiceHandlerClient),
+		of(licensingv1.NewReleaseServiceClient, licensingv1.RegisterReleaseServiceHandlerClient),
+		of(licensingv1.NewReleaseStaffServiceClient, licensingv1.RegisterReleaseStaffServiceHandlerClient),
 		of(licensingv1.NewSeatServiceClient, licensingv1.RegisterSeatServiceHandlerClient),
 		of(licensingv1.NewSeatReportServiceClient, licensingv1.RegisterSeatReportServiceHandlerClient),
 		of(licensingv1.NewGuestSeatServiceClient, licensingv1.RegisterGuestSeatServiceHandlerClient),

@@ -37,6 +37,7 @@ type Catalogue struct {
 	Zones       map[string]string `yaml:"zones"`
 	Modules     map[string]Title  `yaml:"modules"`
 	AddOns      []AddOn           `yaml:"add_ons"`
+	Platforms   []Platform        `yaml:"platforms"`
 	Products    []Product         `yaml:"products"`
 	Plans       []Plan            `yaml:"plans"`
 }
@@ -65,6 +66,12 @@ type AddOn struct {
 	ID     string  `yaml:"id"`
 	Title  Title   `yaml:"title"`
 	Prices []Price `yaml:"prices"`
+}
+
+// Platform is what programs run on.
+type Platform struct {
+	ID    string `yaml:"id"`
+	Title Title  `yaml:"title"`
 }
 
 // Product is a program.
@@ -154,6 +161,11 @@ func (c *Catalogue) Plan(id string) (Plan, bool) {
 // Product finds a product.
 func (c *Catalogue) Product(id string) (Product, bool) {
 	return find(c.Products, func(p Product) bool { return p.ID == id })
+}
+
+// Platform finds a platform.
+func (c *Catalogue) Platform(id string) (Platform, bool) {
+	return find(c.Platforms, func(p Platform) bool { return p.ID == id })
 }
 
 // AddOn finds an add-on.

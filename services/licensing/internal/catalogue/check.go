@@ -33,6 +33,10 @@ func (c *Catalogue) check() error {
 		k.title("add_ons."+a.ID, a.Title)
 		k.prices("add_ons."+a.ID, a.Prices)
 	}
+	for _, p := range c.Platforms {
+		k.id("platforms", p.ID)
+		k.title("platforms."+p.ID, p.Title)
+	}
 	for _, p := range c.Products {
 		k.product(c, p)
 	}

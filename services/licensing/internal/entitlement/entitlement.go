@@ -151,7 +151,7 @@ func conditions(f Facts, q Question, l *licence.Licence, at time.Time) []Conditi
 	case licensingv1.Action_ACTION_USE:
 	case licensingv1.Action_ACTION_READ, licensingv1.Action_ACTION_EXPORT:
 		all = append(all, dataKept(f, at))
-	case licensingv1.Action_ACTION_WRITE:
+	case licensingv1.Action_ACTION_WRITE, licensingv1.Action_ACTION_UPDATE:
 		all = append(all, licenceValid(f, l, at), holdsProduct(q, l, at))
 	case licensingv1.Action_ACTION_ADD_COMPANY:
 		all = append(all, licenceValid(f, l, at), holdsProduct(q, l, at), withinLimit(q, l, at, "companies"))

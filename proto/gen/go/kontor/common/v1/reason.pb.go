@@ -147,6 +147,18 @@ const (
 	Reason_REASON_SEAT_PERSON_UNFIT Reason = 251
 	// The day `date` is not over yet, or what happened on it is not written down to its end.
 	Reason_REASON_SEAT_DAY_OPEN Reason = 252
+	// `subject` has a release `version` already.
+	Reason_REASON_RELEASE_EXISTS Reason = 270
+	// The catalogue has no product or platform `subject`.
+	Reason_REASON_RELEASE_SUBJECT_UNKNOWN Reason = 271
+	// The release can't be published yet: `missing` names what it has to have.
+	Reason_REASON_RELEASE_INCOMPLETE Reason = 272
+	// A release that is `state` can't be `action`.
+	Reason_REASON_RELEASE_STATE_REFUSED Reason = 273
+	// The release was taken back: `why`.
+	Reason_REASON_RELEASE_WITHDRAWN Reason = 274
+	// The link to a kit is none, or its time is over; ask for another.
+	Reason_REASON_KIT_LINK_INVALID Reason = 275
 	// Only the owner of `subscriber` may do this; `administrator` is whom to ask.
 	Reason_REASON_OWNER_ONLY Reason = 300
 	// The owner can't be excluded, limited, or left without rights; hand the ownership over first.
@@ -387,6 +399,12 @@ var (
 		250: "REASON_SEAT_GUEST_REFUSED",
 		251: "REASON_SEAT_PERSON_UNFIT",
 		252: "REASON_SEAT_DAY_OPEN",
+		270: "REASON_RELEASE_EXISTS",
+		271: "REASON_RELEASE_SUBJECT_UNKNOWN",
+		272: "REASON_RELEASE_INCOMPLETE",
+		273: "REASON_RELEASE_STATE_REFUSED",
+		274: "REASON_RELEASE_WITHDRAWN",
+		275: "REASON_KIT_LINK_INVALID",
 		300: "REASON_OWNER_ONLY",
 		301: "REASON_OWNER_STAYS",
 		302: "REASON_OWNERSHIP_NEEDS_MEMBER",
@@ -534,6 +552,12 @@ var (
 		"REASON_SEAT_GUEST_REFUSED":           250,
 		"REASON_SEAT_PERSON_UNFIT":            251,
 		"REASON_SEAT_DAY_OPEN":                252,
+		"REASON_RELEASE_EXISTS":               270,
+		"REASON_RELEASE_SUBJECT_UNKNOWN":      271,
+		"REASON_RELEASE_INCOMPLETE":           272,
+		"REASON_RELEASE_STATE_REFUSED":        273,
+		"REASON_RELEASE_WITHDRAWN":            274,
+		"REASON_KIT_LINK_INVALID":             275,
 		"REASON_OWNER_ONLY":                   300,
 		"REASON_OWNER_STAYS":                  301,
 		"REASON_OWNERSHIP_NEEDS_MEMBER":       302,
@@ -676,7 +700,7 @@ var File_kontor_common_v1_reason_proto protoreflect.FileDescriptor
 
 const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xb5)\n" +
+	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\x9a+\n" +
 	"\x06Reason\x12\x1c\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x1a\x04\xd0\xf3\x18\x02\x12\x19\n" +
 	"\x0fREASON_INTERNAL\x10\x01\x1a\x04\xd0\xf3\x18\r\x12!\n" +
@@ -736,7 +760,13 @@ const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\x1aREASON_SEAT_TRAVEL_REFUSED\x10\xf9\x01\x1a\x04\xd0\xf3\x18\t\x12$\n" +
 	"\x19REASON_SEAT_GUEST_REFUSED\x10\xfa\x01\x1a\x04\xd0\xf3\x18\t\x12#\n" +
 	"\x18REASON_SEAT_PERSON_UNFIT\x10\xfb\x01\x1a\x04\xd0\xf3\x18\t\x12\x1f\n" +
-	"\x14REASON_SEAT_DAY_OPEN\x10\xfc\x01\x1a\x04\xd0\xf3\x18\t\x12\x1c\n" +
+	"\x14REASON_SEAT_DAY_OPEN\x10\xfc\x01\x1a\x04\xd0\xf3\x18\t\x12 \n" +
+	"\x15REASON_RELEASE_EXISTS\x10\x8e\x02\x1a\x04\xd0\xf3\x18\x06\x12)\n" +
+	"\x1eREASON_RELEASE_SUBJECT_UNKNOWN\x10\x8f\x02\x1a\x04\xd0\xf3\x18\x03\x12$\n" +
+	"\x19REASON_RELEASE_INCOMPLETE\x10\x90\x02\x1a\x04\xd0\xf3\x18\t\x12'\n" +
+	"\x1cREASON_RELEASE_STATE_REFUSED\x10\x91\x02\x1a\x04\xd0\xf3\x18\t\x12#\n" +
+	"\x18REASON_RELEASE_WITHDRAWN\x10\x92\x02\x1a\x04\xd0\xf3\x18\t\x12\"\n" +
+	"\x17REASON_KIT_LINK_INVALID\x10\x93\x02\x1a\x04\xd0\xf3\x18\a\x12\x1c\n" +
 	"\x11REASON_OWNER_ONLY\x10\xac\x02\x1a\x04\xd0\xf3\x18\a\x12\x1d\n" +
 	"\x12REASON_OWNER_STAYS\x10\xad\x02\x1a\x04\xd0\xf3\x18\t\x12(\n" +
 	"\x1dREASON_OWNERSHIP_NEEDS_MEMBER\x10\xae\x02\x1a\x04\xd0\xf3\x18\t\x12'\n" +

@@ -46,6 +46,8 @@ const (
 	Action_ACTION_ADD_ACCOUNT Action = 7
 	// Have copies made automatically.
 	Action_ACTION_BACKUP Action = 8
+	// Have the releases of a product that are published now (C3, C5).
+	Action_ACTION_UPDATE Action = 9
 )
 
 // Enum value maps for Action.
@@ -60,6 +62,7 @@ var (
 		6: "ACTION_EXPORT",
 		7: "ACTION_ADD_ACCOUNT",
 		8: "ACTION_BACKUP",
+		9: "ACTION_UPDATE",
 	}
 	Action_value = map[string]int32{
 		"ACTION_UNSPECIFIED":        0,
@@ -71,6 +74,7 @@ var (
 		"ACTION_EXPORT":             6,
 		"ACTION_ADD_ACCOUNT":        7,
 		"ACTION_BACKUP":             8,
+		"ACTION_UPDATE":             9,
 	}
 )
 
@@ -287,7 +291,7 @@ const file_kontor_licensing_v1_entitlement_proto_rawDesc = "" +
 	"\x06values\x18\x05 \x03(\v2*.kontor.licensing.v1.Condition.ValuesEntryR\x06values\x1a9\n" +
 	"\vValuesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*\xc8\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*\xdb\x01\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -298,7 +302,8 @@ const file_kontor_licensing_v1_entitlement_proto_rawDesc = "" +
 	"\x19ACTION_EXCHANGE_DOCUMENTS\x10\x05\x12\x11\n" +
 	"\rACTION_EXPORT\x10\x06\x12\x16\n" +
 	"\x12ACTION_ADD_ACCOUNT\x10\a\x12\x11\n" +
-	"\rACTION_BACKUP\x10\bB\xd7\x01\n" +
+	"\rACTION_BACKUP\x10\b\x12\x11\n" +
+	"\rACTION_UPDATE\x10\tB\xd7\x01\n" +
 	"\x17com.kontor.licensing.v1B\x10EntitlementProtoP\x01Z<kontor.internal/proto/gen/go/kontor/licensing/v1;licensingv1\xa2\x02\x03KLX\xaa\x02\x13Kontor.Licensing.V1\xca\x02\x13Kontor\\Licensing\\V1\xe2\x02\x1fKontor\\Licensing\\V1\\GPBMetadata\xea\x02\x15Kontor::Licensing::V1b\x06proto3"
 
 var (

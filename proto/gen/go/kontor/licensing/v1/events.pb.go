@@ -967,11 +967,168 @@ func (x *GuestSeatEnded) GetGuestSeat() *GuestSeat {
 	return nil
 }
 
+// Subject `kontor.licensing.release.published`, aggregate `releases/R`: it is offered from now on.
+type ReleasePublished struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The release; words are left out.
+	Release       *Release `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleasePublished) Reset() {
+	*x = ReleasePublished{}
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleasePublished) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleasePublished) ProtoMessage() {}
+
+func (x *ReleasePublished) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleasePublished.ProtoReflect.Descriptor instead.
+func (*ReleasePublished) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ReleasePublished) GetRelease() *Release {
+	if x != nil {
+		return x.Release
+	}
+	return nil
+}
+
+// Subject `kontor.licensing.release.withdrawn`, aggregate `releases/R`: it was taken back.
+type ReleaseWithdrawn struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The release; words are left out.
+	Release       *Release `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseWithdrawn) Reset() {
+	*x = ReleaseWithdrawn{}
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseWithdrawn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseWithdrawn) ProtoMessage() {}
+
+func (x *ReleaseWithdrawn) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseWithdrawn.ProtoReflect.Descriptor instead.
+func (*ReleaseWithdrawn) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ReleaseWithdrawn) GetRelease() *Release {
+	if x != nil {
+		return x.Release
+	}
+	return nil
+}
+
+// Subject `kontor.licensing.release.available`, aggregate `releases/R/subscribers/S`: a subscriber whose licence holds the
+// product is told of its new release (C4), once.
+type ReleaseAvailable struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The release; words are left out.
+	Release *Release `protobuf:"bytes,1,opt,name=release,proto3" json:"release,omitempty"`
+	// What the product is called, in English.
+	ProductTitle string `protobuf:"bytes,2,opt,name=product_title,json=productTitle,proto3" json:"product_title,omitempty"`
+	// What is new, by language; 2,000 characters at the most each.
+	WhatIsNew     map[string]string `protobuf:"bytes,3,rep,name=what_is_new,json=whatIsNew,proto3" json:"what_is_new,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseAvailable) Reset() {
+	*x = ReleaseAvailable{}
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseAvailable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseAvailable) ProtoMessage() {}
+
+func (x *ReleaseAvailable) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_licensing_v1_events_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseAvailable.ProtoReflect.Descriptor instead.
+func (*ReleaseAvailable) Descriptor() ([]byte, []int) {
+	return file_kontor_licensing_v1_events_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ReleaseAvailable) GetRelease() *Release {
+	if x != nil {
+		return x.Release
+	}
+	return nil
+}
+
+func (x *ReleaseAvailable) GetProductTitle() string {
+	if x != nil {
+		return x.ProductTitle
+	}
+	return ""
+}
+
+func (x *ReleaseAvailable) GetWhatIsNew() map[string]string {
+	if x != nil {
+		return x.WhatIsNew
+	}
+	return nil
+}
+
 var File_kontor_licensing_v1_events_proto protoreflect.FileDescriptor
 
 const file_kontor_licensing_v1_events_proto_rawDesc = "" +
 	"\n" +
-	" kontor/licensing/v1/events.proto\x12\x13kontor.licensing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"kontor/licensing/v1/contract.proto\x1a,kontor/licensing/v1/guest_seat_service.proto\x1a!kontor/licensing/v1/licence.proto\x1a\x1ekontor/licensing/v1/seat.proto\x1a-kontor/licensing/v1/travel_seat_service.proto\"L\n" +
+	" kontor/licensing/v1/events.proto\x12\x13kontor.licensing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"kontor/licensing/v1/contract.proto\x1a,kontor/licensing/v1/guest_seat_service.proto\x1a!kontor/licensing/v1/licence.proto\x1a!kontor/licensing/v1/release.proto\x1a\x1ekontor/licensing/v1/seat.proto\x1a-kontor/licensing/v1/travel_seat_service.proto\"L\n" +
 	"\x0fContractCreated\x129\n" +
 	"\bcontract\x18\x01 \x01(\v2\x1d.kontor.licensing.v1.ContractR\bcontract\"M\n" +
 	"\x10ContractAccepted\x129\n" +
@@ -1028,7 +1185,18 @@ const file_kontor_licensing_v1_events_proto_rawDesc = "" +
 	"guest_seat\x18\x01 \x01(\v2\x1e.kontor.licensing.v1.GuestSeatR\tguestSeat\"O\n" +
 	"\x0eGuestSeatEnded\x12=\n" +
 	"\n" +
-	"guest_seat\x18\x01 \x01(\v2\x1e.kontor.licensing.v1.GuestSeatR\tguestSeat*\xfb\x02\n" +
+	"guest_seat\x18\x01 \x01(\v2\x1e.kontor.licensing.v1.GuestSeatR\tguestSeat\"J\n" +
+	"\x10ReleasePublished\x126\n" +
+	"\arelease\x18\x01 \x01(\v2\x1c.kontor.licensing.v1.ReleaseR\arelease\"J\n" +
+	"\x10ReleaseWithdrawn\x126\n" +
+	"\arelease\x18\x01 \x01(\v2\x1c.kontor.licensing.v1.ReleaseR\arelease\"\x83\x02\n" +
+	"\x10ReleaseAvailable\x126\n" +
+	"\arelease\x18\x01 \x01(\v2\x1c.kontor.licensing.v1.ReleaseR\arelease\x12#\n" +
+	"\rproduct_title\x18\x02 \x01(\tR\fproductTitle\x12T\n" +
+	"\vwhat_is_new\x18\x03 \x03(\v24.kontor.licensing.v1.ReleaseAvailable.WhatIsNewEntryR\twhatIsNew\x1a<\n" +
+	"\x0eWhatIsNewEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*\xfb\x02\n" +
 	"\x0eSeatChangeKind\x12 \n" +
 	"\x1cSEAT_CHANGE_KIND_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18SEAT_CHANGE_KIND_CLAIMED\x10\x01\x12\x1b\n" +
@@ -1058,7 +1226,7 @@ func file_kontor_licensing_v1_events_proto_rawDescGZIP() []byte {
 }
 
 var file_kontor_licensing_v1_events_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_kontor_licensing_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_kontor_licensing_v1_events_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_kontor_licensing_v1_events_proto_goTypes = []any{
 	(SeatChangeKind)(0),           // 0: kontor.licensing.v1.SeatChangeKind
 	(*ContractCreated)(nil),       // 1: kontor.licensing.v1.ContractCreated
@@ -1075,39 +1243,48 @@ var file_kontor_licensing_v1_events_proto_goTypes = []any{
 	(*TravelSeatReturned)(nil),    // 12: kontor.licensing.v1.TravelSeatReturned
 	(*GuestSeatCreated)(nil),      // 13: kontor.licensing.v1.GuestSeatCreated
 	(*GuestSeatEnded)(nil),        // 14: kontor.licensing.v1.GuestSeatEnded
-	(*Contract)(nil),              // 15: kontor.licensing.v1.Contract
-	(*Licence)(nil),               // 16: kontor.licensing.v1.Licence
-	(*LicenceChange)(nil),         // 17: kontor.licensing.v1.LicenceChange
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
-	(SeatMode)(0),                 // 19: kontor.licensing.v1.SeatMode
-	(*TravelSeat)(nil),            // 20: kontor.licensing.v1.TravelSeat
-	(*GuestSeat)(nil),             // 21: kontor.licensing.v1.GuestSeat
+	(*ReleasePublished)(nil),      // 15: kontor.licensing.v1.ReleasePublished
+	(*ReleaseWithdrawn)(nil),      // 16: kontor.licensing.v1.ReleaseWithdrawn
+	(*ReleaseAvailable)(nil),      // 17: kontor.licensing.v1.ReleaseAvailable
+	nil,                           // 18: kontor.licensing.v1.ReleaseAvailable.WhatIsNewEntry
+	(*Contract)(nil),              // 19: kontor.licensing.v1.Contract
+	(*Licence)(nil),               // 20: kontor.licensing.v1.Licence
+	(*LicenceChange)(nil),         // 21: kontor.licensing.v1.LicenceChange
+	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
+	(SeatMode)(0),                 // 23: kontor.licensing.v1.SeatMode
+	(*TravelSeat)(nil),            // 24: kontor.licensing.v1.TravelSeat
+	(*GuestSeat)(nil),             // 25: kontor.licensing.v1.GuestSeat
+	(*Release)(nil),               // 26: kontor.licensing.v1.Release
 }
 var file_kontor_licensing_v1_events_proto_depIdxs = []int32{
-	15, // 0: kontor.licensing.v1.ContractCreated.contract:type_name -> kontor.licensing.v1.Contract
-	15, // 1: kontor.licensing.v1.ContractAccepted.contract:type_name -> kontor.licensing.v1.Contract
-	15, // 2: kontor.licensing.v1.ContractSuperseded.contract:type_name -> kontor.licensing.v1.Contract
-	16, // 3: kontor.licensing.v1.LicenceStarted.licence:type_name -> kontor.licensing.v1.Licence
-	16, // 4: kontor.licensing.v1.LicenceUpdated.licence:type_name -> kontor.licensing.v1.Licence
-	17, // 5: kontor.licensing.v1.LicenceUpdated.changes:type_name -> kontor.licensing.v1.LicenceChange
-	16, // 6: kontor.licensing.v1.LicenceEnded.licence:type_name -> kontor.licensing.v1.Licence
-	16, // 7: kontor.licensing.v1.TrialEnding.licence:type_name -> kontor.licensing.v1.Licence
-	16, // 8: kontor.licensing.v1.TrialEnded.licence:type_name -> kontor.licensing.v1.Licence
-	18, // 9: kontor.licensing.v1.TrialEnded.end_time:type_name -> google.protobuf.Timestamp
+	19, // 0: kontor.licensing.v1.ContractCreated.contract:type_name -> kontor.licensing.v1.Contract
+	19, // 1: kontor.licensing.v1.ContractAccepted.contract:type_name -> kontor.licensing.v1.Contract
+	19, // 2: kontor.licensing.v1.ContractSuperseded.contract:type_name -> kontor.licensing.v1.Contract
+	20, // 3: kontor.licensing.v1.LicenceStarted.licence:type_name -> kontor.licensing.v1.Licence
+	20, // 4: kontor.licensing.v1.LicenceUpdated.licence:type_name -> kontor.licensing.v1.Licence
+	21, // 5: kontor.licensing.v1.LicenceUpdated.changes:type_name -> kontor.licensing.v1.LicenceChange
+	20, // 6: kontor.licensing.v1.LicenceEnded.licence:type_name -> kontor.licensing.v1.Licence
+	20, // 7: kontor.licensing.v1.TrialEnding.licence:type_name -> kontor.licensing.v1.Licence
+	20, // 8: kontor.licensing.v1.TrialEnded.licence:type_name -> kontor.licensing.v1.Licence
+	22, // 9: kontor.licensing.v1.TrialEnded.end_time:type_name -> google.protobuf.Timestamp
 	0,  // 10: kontor.licensing.v1.SeatChange.kind:type_name -> kontor.licensing.v1.SeatChangeKind
-	18, // 11: kontor.licensing.v1.SeatChange.time:type_name -> google.protobuf.Timestamp
-	19, // 12: kontor.licensing.v1.SeatChange.mode:type_name -> kontor.licensing.v1.SeatMode
-	18, // 13: kontor.licensing.v1.SeatChange.since_time:type_name -> google.protobuf.Timestamp
+	22, // 11: kontor.licensing.v1.SeatChange.time:type_name -> google.protobuf.Timestamp
+	23, // 12: kontor.licensing.v1.SeatChange.mode:type_name -> kontor.licensing.v1.SeatMode
+	22, // 13: kontor.licensing.v1.SeatChange.since_time:type_name -> google.protobuf.Timestamp
 	9,  // 14: kontor.licensing.v1.SeatsChanged.changes:type_name -> kontor.licensing.v1.SeatChange
-	20, // 15: kontor.licensing.v1.TravelSeatCreated.travel_seat:type_name -> kontor.licensing.v1.TravelSeat
-	20, // 16: kontor.licensing.v1.TravelSeatReturned.travel_seat:type_name -> kontor.licensing.v1.TravelSeat
-	21, // 17: kontor.licensing.v1.GuestSeatCreated.guest_seat:type_name -> kontor.licensing.v1.GuestSeat
-	21, // 18: kontor.licensing.v1.GuestSeatEnded.guest_seat:type_name -> kontor.licensing.v1.GuestSeat
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	24, // 15: kontor.licensing.v1.TravelSeatCreated.travel_seat:type_name -> kontor.licensing.v1.TravelSeat
+	24, // 16: kontor.licensing.v1.TravelSeatReturned.travel_seat:type_name -> kontor.licensing.v1.TravelSeat
+	25, // 17: kontor.licensing.v1.GuestSeatCreated.guest_seat:type_name -> kontor.licensing.v1.GuestSeat
+	25, // 18: kontor.licensing.v1.GuestSeatEnded.guest_seat:type_name -> kontor.licensing.v1.GuestSeat
+	26, // 19: kontor.licensing.v1.ReleasePublished.release:type_name -> kontor.licensing.v1.Release
+	26, // 20: kontor.licensing.v1.ReleaseWithdrawn.release:type_name -> kontor.licensing.v1.Release
+	26, // 21: kontor.licensing.v1.ReleaseAvailable.release:type_name -> kontor.licensing.v1.Release
+	18, // 22: kontor.licensing.v1.ReleaseAvailable.what_is_new:type_name -> kontor.licensing.v1.ReleaseAvailable.WhatIsNewEntry
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_kontor_licensing_v1_events_proto_init() }
@@ -1118,6 +1295,7 @@ func file_kontor_licensing_v1_events_proto_init() {
 	file_kontor_licensing_v1_contract_proto_init()
 	file_kontor_licensing_v1_guest_seat_service_proto_init()
 	file_kontor_licensing_v1_licence_proto_init()
+	file_kontor_licensing_v1_release_proto_init()
 	file_kontor_licensing_v1_seat_proto_init()
 	file_kontor_licensing_v1_travel_seat_service_proto_init()
 	type x struct{}
@@ -1126,7 +1304,7 @@ func file_kontor_licensing_v1_events_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kontor_licensing_v1_events_proto_rawDesc), len(file_kontor_licensing_v1_events_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   14,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
