@@ -52,6 +52,8 @@ type Order struct {
 	Extensions []string
 	// Rest has it looked, in the end, whether nobody else is connected.
 	Rest bool
+	// Files that the company has beside its database; nil has those of the snapshot before taken over.
+	Files Files
 	// Progress hears how many bytes of rows were read, now and then, from many goroutines; it may be nil.
 	Progress func(done, expected int64)
 }
@@ -82,6 +84,12 @@ type Made struct {
 	// Rest by which it is known later, without connecting, that nothing has changed since; nil when somebody was connected, or
 	// it was not asked for.
 	Rest *Rest
+	// Files that the snapshot has, their bytes, and how many came with it.
+	Files, FileBytes, FilesAdded int64
+	// FilesMoment is the moment up to which files were copied; FilesFailed says why it is not the snapshot's, if so. Books are
+	// saved whatever becomes of files.
+	FilesMoment time.Time
+	FilesFailed error
 	// ReadBack is how many chunks of the snapshot before were read from the repository, because the cache did not have them.
 	ReadBack int64
 }
@@ -98,6 +106,7 @@ type maker struct {
 	previous *snapshotv1.Manifest
 	counters map[uint32]*snapshotv1.TableState // before the snapshot's moment
 	tables   []*plan
+	files    filed
 	read     atomic.Int64
 	expected int64
 
@@ -165,6 +174,7 @@ func (m *maker) end(ctx context.Context) {
 			p.note.drop()
 		}
 	}
+	m.files.drop()
 	_ = m.source.close(context.WithoutCancel(ctx)) // It was only read.
 }
 
@@ -187,10 +197,13 @@ func (m *maker) carryOut(ctx context.Context) (*snapshotv1.Manifest, error) {
 	if err := m.plan(ctx, manifest, m.counters); err != nil {
 		return nil, err
 	}
-	work, ctx := errgroup.WithContext(ctx)
-	work.Go(func() error { return m.storeSchema(ctx, manifest) })
-	work.Go(func() error { return m.storeTables(ctx) })
+	work, working := errgroup.WithContext(ctx)
+	work.Go(func() error { return m.storeSchema(working, manifest) })
+	work.Go(func() error { return m.storeTables(working) })
 	if err := work.Wait(); err != nil {
+		return nil, err
+	}
+	if err := m.storeFiles(ctx, manifest); err != nil {
 		return nil, err
 	}
 	if err := m.packer.close(); err != nil {
@@ -251,6 +264,7 @@ func (m *maker) commit(ctx context.Context, manifest *snapshotv1.Manifest) (*Mad
 			p.note.keep()
 		}
 	}
+	m.files.keep()
 	made := &Made{
 		Known: Known{m.Ref, head}, Read: m.read.Load(), Added: m.packer.stored.Load() + int64(len(object)),
 		Same: m.same.Load(), Changed: m.changed.Load(), Whole: m.whole.Load(), ReadBack: m.readBack.Load(),
@@ -258,6 +272,11 @@ func (m *maker) commit(ctx context.Context, manifest *snapshotv1.Manifest) (*Mad
 	made.Needs = []string{m.repo.manifest(m.Ref)}
 	for id := range slices.Chunk(manifest.GetPacks(), 16) {
 		made.Needs = append(made.Needs, m.repo.pack(Pack(id)))
+	}
+	made.Files, made.FilesAdded, made.FilesFailed = int64(manifest.GetFiles().GetList().GetRows()), m.files.added, m.files.failed
+	made.FileBytes = int64(manifest.GetFiles().GetContents().GetBytes())
+	if moment := manifest.GetFiles().GetMoment(); moment != nil {
+		made.FilesMoment = moment.AsTime()
 	}
 	for _, t := range manifest.GetTables() {
 		made.Rows += int64(t.GetRows())

@@ -27,6 +27,12 @@ func (m *maker) storePart(ctx context.Context, conn *pgx.Conn, p *part) (err err
 			return err
 		}
 	}
+	return s.finish()
+}
+
+// finish ends the part's tree, and what is noted of it.
+func (s *storing) finish() error {
+	p := s.part
 	root, levels, err := s.grower.root()
 	if err != nil {
 		return err

@@ -251,6 +251,19 @@ func (m *maker) collect(manifest *snapshotv1.Manifest) {
 			manifest.Tables = append(manifest.Tables, t)
 		}
 	}
+	for _, t := range filesTables(manifest) {
+		for _, part := range t.GetParts() {
+			for id := range slices.Chunk(part.GetPacks(), 16) {
+				packs[Pack(id)] = true
+			}
+			used[m.cacheOf(t.GetRelation(), part.GetFrom())] = true
+		}
+	}
+	for _, p := range m.files.parts {
+		if p.note != nil {
+			used[p.note.file.Name()] = true
+		}
+	}
 	for _, piece := range manifest.GetSchema() {
 		packs[Pack(piece.GetLocation().GetPack())] = true
 	}

@@ -79,7 +79,7 @@ func Verify(ctx context.Context, repo Repository, o VerifyOrder) error {
 
 // partsOf a snapshot, the largest first, and how many bytes of lines they have.
 func partsOf(m *snapshotv1.Manifest) (parts []*snapshotv1.Part, all int64) {
-	for _, t := range append(slices.Clone(m.GetTables()), m.GetLargeObjects()) {
+	for _, t := range slices.Concat(m.GetTables(), []*snapshotv1.Table{m.GetLargeObjects()}, filesTables(m)) {
 		parts = append(parts, t.GetParts()...)
 		all += int64(t.GetBytes())
 	}

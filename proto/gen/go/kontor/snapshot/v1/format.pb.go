@@ -58,7 +58,9 @@ type Manifest struct {
 	// Whether every byte was read, or tables that surely had not changed were taken over.
 	ReadWhole bool `protobuf:"varint,14,opt,name=read_whole,json=readWhole,proto3" json:"read_whole,omitempty"`
 	// The server's state, by which the next snapshot knows what surely did not change.
-	Server        *Server `protobuf:"bytes,15,opt,name=server,proto3" json:"server,omitempty"`
+	Server *Server `protobuf:"bytes,15,opt,name=server,proto3" json:"server,omitempty"`
+	// Files that the company has beside its database; unset without any.
+	Files         *Files `protobuf:"bytes,16,opt,name=files,proto3" json:"files,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -198,6 +200,88 @@ func (x *Manifest) GetServer() *Server {
 	return nil
 }
 
+func (x *Manifest) GetFiles() *Files {
+	if x != nil {
+		return x.Files
+	}
+	return nil
+}
+
+// Files beside a database, which never change once they are there. Both tables are like those of a database, without a schema:
+// lines of COPY's text format, in trees of chunks. A later snapshot has the chunks of the one before, and adds to them.
+type Files struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `files`: number (from 1, the key), name, size, sha256 (hexadecimal), content_type, time (RFC 3339), about, first (the row of
+	// contents, from 0, that the file begins with), pieces (how many rows it has there).
+	List *Table `protobuf:"bytes,1,opt,name=list,proto3" json:"list,omitempty"`
+	// `contents`: number and piece (from 0), which are the key, and data, at most 32 KiB of the file.
+	Contents *Table `protobuf:"bytes,2,opt,name=contents,proto3" json:"contents,omitempty"`
+	// The place in their source up to which they were copied, as the source named it.
+	Cursor string `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// The moment up to which they were copied.
+	Moment        *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=moment,proto3" json:"moment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Files) Reset() {
+	*x = Files{}
+	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Files) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Files) ProtoMessage() {}
+
+func (x *Files) ProtoReflect() protoreflect.Message {
+	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Files.ProtoReflect.Descriptor instead.
+func (*Files) Descriptor() ([]byte, []int) {
+	return file_kontor_snapshot_v1_format_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Files) GetList() *Table {
+	if x != nil {
+		return x.List
+	}
+	return nil
+}
+
+func (x *Files) GetContents() *Table {
+	if x != nil {
+		return x.Contents
+	}
+	return nil
+}
+
+func (x *Files) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+func (x *Files) GetMoment() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Moment
+	}
+	return nil
+}
+
 // A database and the server it was read from.
 type Database struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -217,7 +301,7 @@ type Database struct {
 
 func (x *Database) Reset() {
 	*x = Database{}
-	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[1]
+	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -229,7 +313,7 @@ func (x *Database) String() string {
 func (*Database) ProtoMessage() {}
 
 func (x *Database) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[1]
+	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -242,7 +326,7 @@ func (x *Database) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Database.ProtoReflect.Descriptor instead.
 func (*Database) Descriptor() ([]byte, []int) {
-	return file_kontor_snapshot_v1_format_proto_rawDescGZIP(), []int{1}
+	return file_kontor_snapshot_v1_format_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Database) GetName() string {
@@ -293,7 +377,7 @@ type Relation struct {
 
 func (x *Relation) Reset() {
 	*x = Relation{}
-	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[2]
+	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -305,7 +389,7 @@ func (x *Relation) String() string {
 func (*Relation) ProtoMessage() {}
 
 func (x *Relation) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[2]
+	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -318,7 +402,7 @@ func (x *Relation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Relation.ProtoReflect.Descriptor instead.
 func (*Relation) Descriptor() ([]byte, []int) {
-	return file_kontor_snapshot_v1_format_proto_rawDescGZIP(), []int{2}
+	return file_kontor_snapshot_v1_format_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Relation) GetSchema() string {
@@ -352,7 +436,7 @@ type Location struct {
 
 func (x *Location) Reset() {
 	*x = Location{}
-	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[3]
+	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -364,7 +448,7 @@ func (x *Location) String() string {
 func (*Location) ProtoMessage() {}
 
 func (x *Location) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[3]
+	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -377,7 +461,7 @@ func (x *Location) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Location.ProtoReflect.Descriptor instead.
 func (*Location) Descriptor() ([]byte, []int) {
-	return file_kontor_snapshot_v1_format_proto_rawDescGZIP(), []int{3}
+	return file_kontor_snapshot_v1_format_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Location) GetPack() []byte {
@@ -423,7 +507,7 @@ type Piece struct {
 
 func (x *Piece) Reset() {
 	*x = Piece{}
-	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[4]
+	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -435,7 +519,7 @@ func (x *Piece) String() string {
 func (*Piece) ProtoMessage() {}
 
 func (x *Piece) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[4]
+	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -448,7 +532,7 @@ func (x *Piece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Piece.ProtoReflect.Descriptor instead.
 func (*Piece) Descriptor() ([]byte, []int) {
-	return file_kontor_snapshot_v1_format_proto_rawDescGZIP(), []int{4}
+	return file_kontor_snapshot_v1_format_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Piece) GetName() []byte {
@@ -498,7 +582,7 @@ type Table struct {
 
 func (x *Table) Reset() {
 	*x = Table{}
-	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[5]
+	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -510,7 +594,7 @@ func (x *Table) String() string {
 func (*Table) ProtoMessage() {}
 
 func (x *Table) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[5]
+	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -523,7 +607,7 @@ func (x *Table) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Table.ProtoReflect.Descriptor instead.
 func (*Table) Descriptor() ([]byte, []int) {
-	return file_kontor_snapshot_v1_format_proto_rawDescGZIP(), []int{5}
+	return file_kontor_snapshot_v1_format_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Table) GetRelation() *Relation {
@@ -605,7 +689,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[6]
+	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -617,7 +701,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[6]
+	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -630,7 +714,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_kontor_snapshot_v1_format_proto_rawDescGZIP(), []int{6}
+	return file_kontor_snapshot_v1_format_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Part) GetFrom() []string {
@@ -705,7 +789,7 @@ type TableState struct {
 
 func (x *TableState) Reset() {
 	*x = TableState{}
-	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[7]
+	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -717,7 +801,7 @@ func (x *TableState) String() string {
 func (*TableState) ProtoMessage() {}
 
 func (x *TableState) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[7]
+	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -730,7 +814,7 @@ func (x *TableState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableState.ProtoReflect.Descriptor instead.
 func (*TableState) Descriptor() ([]byte, []int) {
-	return file_kontor_snapshot_v1_format_proto_rawDescGZIP(), []int{7}
+	return file_kontor_snapshot_v1_format_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *TableState) GetOid() uint32 {
@@ -797,7 +881,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[8]
+	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -809,7 +893,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[8]
+	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -822,7 +906,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_kontor_snapshot_v1_format_proto_rawDescGZIP(), []int{8}
+	return file_kontor_snapshot_v1_format_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Server) GetServerStart() int64 {
@@ -882,7 +966,7 @@ type Sequence struct {
 
 func (x *Sequence) Reset() {
 	*x = Sequence{}
-	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[9]
+	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -894,7 +978,7 @@ func (x *Sequence) String() string {
 func (*Sequence) ProtoMessage() {}
 
 func (x *Sequence) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[9]
+	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -907,7 +991,7 @@ func (x *Sequence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sequence.ProtoReflect.Descriptor instead.
 func (*Sequence) Descriptor() ([]byte, []int) {
-	return file_kontor_snapshot_v1_format_proto_rawDescGZIP(), []int{9}
+	return file_kontor_snapshot_v1_format_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Sequence) GetRelation() *Relation {
@@ -965,7 +1049,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[10]
+	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -977,7 +1061,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[10]
+	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -990,7 +1074,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_kontor_snapshot_v1_format_proto_rawDescGZIP(), []int{10}
+	return file_kontor_snapshot_v1_format_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Node) GetLevel() uint32 {
@@ -1101,7 +1185,7 @@ type Bases struct {
 
 func (x *Bases) Reset() {
 	*x = Bases{}
-	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[11]
+	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1113,7 +1197,7 @@ func (x *Bases) String() string {
 func (*Bases) ProtoMessage() {}
 
 func (x *Bases) ProtoReflect() protoreflect.Message {
-	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[11]
+	mi := &file_kontor_snapshot_v1_format_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1126,7 +1210,7 @@ func (x *Bases) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bases.ProtoReflect.Descriptor instead.
 func (*Bases) Descriptor() ([]byte, []int) {
-	return file_kontor_snapshot_v1_format_proto_rawDescGZIP(), []int{11}
+	return file_kontor_snapshot_v1_format_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Bases) GetNames() []byte {
@@ -1182,7 +1266,7 @@ var File_kontor_snapshot_v1_format_proto protoreflect.FileDescriptor
 
 const file_kontor_snapshot_v1_format_proto_rawDesc = "" +
 	"\n" +
-	"\x1fkontor/snapshot/v1/format.proto\x12\x12kontor.snapshot.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaa\x05\n" +
+	"\x1fkontor/snapshot/v1/format.proto\x12\x12kontor.snapshot.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdb\x05\n" +
 	"\bManifest\x12\x18\n" +
 	"\acompany\x18\x01 \x01(\fR\acompany\x12\x1a\n" +
 	"\bsnapshot\x18\x02 \x01(\fR\bsnapshot\x12\x1a\n" +
@@ -1200,7 +1284,13 @@ const file_kontor_snapshot_v1_format_proto_rawDesc = "" +
 	"\x12materialized_views\x18\r \x03(\v2\x1c.kontor.snapshot.v1.RelationR\x11materializedViews\x12\x1d\n" +
 	"\n" +
 	"read_whole\x18\x0e \x01(\bR\treadWhole\x122\n" +
-	"\x06server\x18\x0f \x01(\v2\x1a.kontor.snapshot.v1.ServerR\x06server\"\x95\x01\n" +
+	"\x06server\x18\x0f \x01(\v2\x1a.kontor.snapshot.v1.ServerR\x06server\x12/\n" +
+	"\x05files\x18\x10 \x01(\v2\x19.kontor.snapshot.v1.FilesR\x05files\"\xb9\x01\n" +
+	"\x05Files\x12-\n" +
+	"\x04list\x18\x01 \x01(\v2\x19.kontor.snapshot.v1.TableR\x04list\x125\n" +
+	"\bcontents\x18\x02 \x01(\v2\x19.kontor.snapshot.v1.TableR\bcontents\x12\x16\n" +
+	"\x06cursor\x18\x03 \x01(\tR\x06cursor\x122\n" +
+	"\x06moment\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x06moment\"\x95\x01\n" +
 	"\bDatabase\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12%\n" +
 	"\x0eserver_version\x18\x02 \x01(\rR\rserverVersion\x12\x1a\n" +
@@ -1295,43 +1385,48 @@ func file_kontor_snapshot_v1_format_proto_rawDescGZIP() []byte {
 	return file_kontor_snapshot_v1_format_proto_rawDescData
 }
 
-var file_kontor_snapshot_v1_format_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_kontor_snapshot_v1_format_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_kontor_snapshot_v1_format_proto_goTypes = []any{
 	(*Manifest)(nil),              // 0: kontor.snapshot.v1.Manifest
-	(*Database)(nil),              // 1: kontor.snapshot.v1.Database
-	(*Relation)(nil),              // 2: kontor.snapshot.v1.Relation
-	(*Location)(nil),              // 3: kontor.snapshot.v1.Location
-	(*Piece)(nil),                 // 4: kontor.snapshot.v1.Piece
-	(*Table)(nil),                 // 5: kontor.snapshot.v1.Table
-	(*Part)(nil),                  // 6: kontor.snapshot.v1.Part
-	(*TableState)(nil),            // 7: kontor.snapshot.v1.TableState
-	(*Server)(nil),                // 8: kontor.snapshot.v1.Server
-	(*Sequence)(nil),              // 9: kontor.snapshot.v1.Sequence
-	(*Node)(nil),                  // 10: kontor.snapshot.v1.Node
-	(*Bases)(nil),                 // 11: kontor.snapshot.v1.Bases
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
+	(*Files)(nil),                 // 1: kontor.snapshot.v1.Files
+	(*Database)(nil),              // 2: kontor.snapshot.v1.Database
+	(*Relation)(nil),              // 3: kontor.snapshot.v1.Relation
+	(*Location)(nil),              // 4: kontor.snapshot.v1.Location
+	(*Piece)(nil),                 // 5: kontor.snapshot.v1.Piece
+	(*Table)(nil),                 // 6: kontor.snapshot.v1.Table
+	(*Part)(nil),                  // 7: kontor.snapshot.v1.Part
+	(*TableState)(nil),            // 8: kontor.snapshot.v1.TableState
+	(*Server)(nil),                // 9: kontor.snapshot.v1.Server
+	(*Sequence)(nil),              // 10: kontor.snapshot.v1.Sequence
+	(*Node)(nil),                  // 11: kontor.snapshot.v1.Node
+	(*Bases)(nil),                 // 12: kontor.snapshot.v1.Bases
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
 }
 var file_kontor_snapshot_v1_format_proto_depIdxs = []int32{
-	12, // 0: kontor.snapshot.v1.Manifest.moment:type_name -> google.protobuf.Timestamp
-	1,  // 1: kontor.snapshot.v1.Manifest.database:type_name -> kontor.snapshot.v1.Database
-	4,  // 2: kontor.snapshot.v1.Manifest.schema:type_name -> kontor.snapshot.v1.Piece
-	5,  // 3: kontor.snapshot.v1.Manifest.tables:type_name -> kontor.snapshot.v1.Table
-	9,  // 4: kontor.snapshot.v1.Manifest.sequences:type_name -> kontor.snapshot.v1.Sequence
-	5,  // 5: kontor.snapshot.v1.Manifest.large_objects:type_name -> kontor.snapshot.v1.Table
-	2,  // 6: kontor.snapshot.v1.Manifest.materialized_views:type_name -> kontor.snapshot.v1.Relation
-	8,  // 7: kontor.snapshot.v1.Manifest.server:type_name -> kontor.snapshot.v1.Server
-	3,  // 8: kontor.snapshot.v1.Piece.location:type_name -> kontor.snapshot.v1.Location
-	2,  // 9: kontor.snapshot.v1.Table.relation:type_name -> kontor.snapshot.v1.Relation
-	6,  // 10: kontor.snapshot.v1.Table.parts:type_name -> kontor.snapshot.v1.Part
-	7,  // 11: kontor.snapshot.v1.Table.state:type_name -> kontor.snapshot.v1.TableState
-	3,  // 12: kontor.snapshot.v1.Part.root:type_name -> kontor.snapshot.v1.Location
-	2,  // 13: kontor.snapshot.v1.Sequence.relation:type_name -> kontor.snapshot.v1.Relation
-	11, // 14: kontor.snapshot.v1.Node.bases:type_name -> kontor.snapshot.v1.Bases
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	13, // 0: kontor.snapshot.v1.Manifest.moment:type_name -> google.protobuf.Timestamp
+	2,  // 1: kontor.snapshot.v1.Manifest.database:type_name -> kontor.snapshot.v1.Database
+	5,  // 2: kontor.snapshot.v1.Manifest.schema:type_name -> kontor.snapshot.v1.Piece
+	6,  // 3: kontor.snapshot.v1.Manifest.tables:type_name -> kontor.snapshot.v1.Table
+	10, // 4: kontor.snapshot.v1.Manifest.sequences:type_name -> kontor.snapshot.v1.Sequence
+	6,  // 5: kontor.snapshot.v1.Manifest.large_objects:type_name -> kontor.snapshot.v1.Table
+	3,  // 6: kontor.snapshot.v1.Manifest.materialized_views:type_name -> kontor.snapshot.v1.Relation
+	9,  // 7: kontor.snapshot.v1.Manifest.server:type_name -> kontor.snapshot.v1.Server
+	1,  // 8: kontor.snapshot.v1.Manifest.files:type_name -> kontor.snapshot.v1.Files
+	6,  // 9: kontor.snapshot.v1.Files.list:type_name -> kontor.snapshot.v1.Table
+	6,  // 10: kontor.snapshot.v1.Files.contents:type_name -> kontor.snapshot.v1.Table
+	13, // 11: kontor.snapshot.v1.Files.moment:type_name -> google.protobuf.Timestamp
+	4,  // 12: kontor.snapshot.v1.Piece.location:type_name -> kontor.snapshot.v1.Location
+	3,  // 13: kontor.snapshot.v1.Table.relation:type_name -> kontor.snapshot.v1.Relation
+	7,  // 14: kontor.snapshot.v1.Table.parts:type_name -> kontor.snapshot.v1.Part
+	8,  // 15: kontor.snapshot.v1.Table.state:type_name -> kontor.snapshot.v1.TableState
+	4,  // 16: kontor.snapshot.v1.Part.root:type_name -> kontor.snapshot.v1.Location
+	3,  // 17: kontor.snapshot.v1.Sequence.relation:type_name -> kontor.snapshot.v1.Relation
+	12, // 18: kontor.snapshot.v1.Node.bases:type_name -> kontor.snapshot.v1.Bases
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_kontor_snapshot_v1_format_proto_init() }
@@ -1345,7 +1440,7 @@ func file_kontor_snapshot_v1_format_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_kontor_snapshot_v1_format_proto_rawDesc), len(file_kontor_snapshot_v1_format_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
