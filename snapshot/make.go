@@ -90,6 +90,8 @@ type Made struct {
 	// saved whatever becomes of files.
 	FilesMoment time.Time
 	FilesFailed error
+	// FilesPlace is the place of the last one, as their source named it.
+	FilesPlace string
 	// ReadBack is how many chunks of the snapshot before were read from the repository, because the cache did not have them.
 	ReadBack int64
 }
@@ -274,6 +276,7 @@ func (m *maker) commit(ctx context.Context, manifest *snapshotv1.Manifest) (*Mad
 		made.Needs = append(made.Needs, m.repo.pack(Pack(id)))
 	}
 	made.Files, made.FilesAdded, made.FilesFailed = int64(manifest.GetFiles().GetList().GetRows()), m.files.added, m.files.failed
+	made.FilesPlace = manifest.GetFiles().GetCursor()
 	made.FileBytes = int64(manifest.GetFiles().GetContents().GetBytes())
 	if moment := manifest.GetFiles().GetMoment(); moment != nil {
 		made.FilesMoment = moment.AsTime()

@@ -23,6 +23,7 @@ import (
 	"kontor.internal/libs/service"
 	backupv1 "kontor.internal/proto/gen/go/kontor/backup/v1"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
+	exchangev1 "kontor.internal/proto/gen/go/kontor/exchange/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/backup/internal/checking"
@@ -144,6 +145,7 @@ func wire(ctx context.Context, s *service.Service, cfg Config, kms keys.KMS, too
 		Operations: operations, Pages: s.Pages,
 		Databases: tenancyv1.NewCompanyDatabaseServiceClient(s.Peer("tenancy")),
 		Directory: tenancyv1.NewDirectoryServiceClient(s.Peer("tenancy")),
+		Documents: exchangev1.NewDocumentCopyServiceClient(s.Peer("exchange")),
 		Rights:    may,
 	})
 	if err != nil {
@@ -151,6 +153,7 @@ func wire(ctx context.Context, s *service.Service, cfg Config, kms keys.KMS, too
 	}
 	keeper.Schedules = engine
 	backupv1.RegisterSnapshotServiceServer(s.GRPC(), snapshot.NewServer(engine))
+	backupv1.RegisterSnapshotDocumentServiceServer(s.GRPC(), snapshot.NewDocumentServer(engine))
 	backupv1.RegisterKeepingServiceServer(s.GRPC(), keeping.NewServer(keeper))
 	exports := export.New(engine)
 	backupv1.RegisterExportServiceServer(s.GRPC(), export.NewServer(exports))

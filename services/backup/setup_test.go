@@ -18,6 +18,7 @@ import (
 	"kontor.internal/libs/service/servicetest"
 	backupv1 "kontor.internal/proto/gen/go/kontor/backup/v1"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
+	exchangev1 "kontor.internal/proto/gen/go/kontor/exchange/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/backup"
@@ -30,6 +31,7 @@ type bundle struct {
 	t          *testing.T
 	tenancy    *tenancy
 	licensing  *licensing
+	exchange   *exchange
 	objects    string
 	keys       string
 	subscriber string
@@ -59,7 +61,7 @@ func settings(t testing.TB, common service.Config, objects, keys string, regions
 func setup(t *testing.T, regions ...string) *bundle {
 	t.Helper()
 	b := &bundle{
-		t: t, tenancy: newTenancy(t), licensing: &licensing{}, objects: t.TempDir(), keys: t.TempDir(), subscriber: "subscribers/" + id.NewString(),
+		t: t, tenancy: newTenancy(t), licensing: &licensing{}, exchange: &exchange{}, objects: t.TempDir(), keys: t.TempDir(), subscriber: "subscribers/" + id.NewString(),
 	}
 	b.company = b.tenancy.company(b.subscriber)
 	b.Suite = servicetest.Start(t, servicetest.Options{
@@ -73,6 +75,7 @@ func setup(t *testing.T, regions ...string) *bundle {
 				tenancyv1.RegisterCompanyDatabaseServiceServer(r, b.tenancy)
 			},
 			"licensing": func(r grpc.ServiceRegistrar) { licensingv1.RegisterRightServiceServer(r, b.licensing) },
+			"exchange":  func(r grpc.ServiceRegistrar) { exchangev1.RegisterDocumentCopyServiceServer(r, b.exchange) },
 		},
 	})
 	b.owner = b.NewAccount(id.NewString() + "@testapiemers.lv")

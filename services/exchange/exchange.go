@@ -68,9 +68,9 @@ func serve(ctx context.Context, s *service.Service, cfg Config, sealer *seal.Sea
 		return err
 	}
 	paid := rights.New(licensingv1.NewRightServiceClient(s.Peer("licensing")))
-	documents := document.NewServer(document.Deps{
-		DB: s.DB, Clock: now, NewID: id.New, Store: store, Rights: paid, Sign: keys, Pages: s.Pages,
-	})
+	deps := document.Deps{DB: s.DB, Clock: now, NewID: id.New, Store: store, Rights: paid, Sign: keys, Pages: s.Pages}
+	documents := document.NewServer(deps)
+	exchangev1.RegisterDocumentCopyServiceServer(s.GRPC(), document.NewCopyServer(deps))
 	exchangev1.RegisterDocumentServiceServer(s.GRPC(), documents)
 	exchangev1.RegisterKeyServiceServer(s.GRPC(), keys)
 	exchangev1.RegisterConnectionServiceServer(s.GRPC(), connection.NewServer(connection.Deps{

@@ -57,6 +57,7 @@ func register(ctx context.Context, mux *runtime.ServeMux, conn grpc.ClientConnIn
 		of(licensingv1.NewGuestSeatServiceClient, licensingv1.RegisterGuestSeatServiceHandlerClient),
 		of(licensingv1.NewTravelSeatServiceClient, licensingv1.RegisterTravelSeatServiceHandlerClient),
 
+		of(backupv1.NewSnapshotDocumentServiceClient, backupv1.RegisterSnapshotDocumentServiceHandlerClient),
 		of(backupv1.NewSnapshotServiceClient, backupv1.RegisterSnapshotServiceHandlerClient),
 		of(backupv1.NewExportServiceClient, backupv1.RegisterExportServiceHandlerClient),
 		of(backupv1.NewKeepingServiceClient, backupv1.RegisterKeepingServiceHandlerClient),

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -73,6 +74,7 @@ type made struct {
 	whole      bool
 	needs      []string
 	rest       string
+	documents  documented
 }
 
 // make makes a snapshot whole or leaves nothing.
@@ -207,7 +209,7 @@ func (e *Engine) copy(ctx context.Context, a attempt, login *pgtool.Login, m *ma
 	done, err := engine.Make(ctx, repo, engine.Order{
 		Tools: e.Tools, Login: login, Ref: a.begun.Ref, Moment: a.moment, Previous: a.begun.Previous, Whole: a.begun.Whole,
 		Cache: e.Repositories.CacheOf(a.where()), Progress: func(done, expected int64) { a.progress(ctx, done, expected) },
-		Rest: true,
+		Rest: true, Files: &documents{exchange: e.Documents, company: a.of.Name()},
 	})
 	if err != nil {
 		e.suspect(ctx, a, err)
@@ -218,6 +220,10 @@ func (e *Engine) copy(ctx context.Context, a attempt, login *pgtool.Login, m *ma
 	m.whole = a.begun.Whole || a.begun.Previous == nil
 	if done.Rest != nil {
 		m.rest = done.Rest.String()
+	}
+	m.documents = documentedBy(done)
+	if done.FilesFailed != nil {
+		e.Log.WarnContext(ctx, "documents were not copied; the next snapshot tries again", "company", a.of.Name(), "err", done.FilesFailed)
 	}
 	return nil
 }
@@ -265,6 +271,8 @@ func (e *Engine) finish(ctx context.Context, a attempt, m made) (s *backupv1.Sna
 		p := snapshotdb.FinishSnapshotParams{
 			ID: a.id, Claim: a.claim, SizeBytes: m.size, StoredBytes: m.stored, DataAreas: m.areas, CreateTime: a.moment, Whole: m.whole,
 			Sha256: notNil(m.sha256), KeyVersion: int32(m.keyVersion), Head: notNil(m.head), Rows: m.rows, ReadBytes: m.read,
+			Documents: m.documents.count, DocumentBytes: m.documents.bytes, DocumentsAdded: m.documents.added, DocumentsTime: m.documents.time,
+			DocumentsFailure: m.documents.failure,
 		}
 		if a.begun != nil {
 			p.Sequence = int64(a.begun.Ref.Sequence)
@@ -286,7 +294,7 @@ func (e *Engine) finish(ctx context.Context, a attempt, m made) (s *backupv1.Sna
 		if s, err = toProto(done); err != nil {
 			return err
 		}
-		return e.succeeded(ctx, tx, a, s, m.rest)
+		return e.succeeded(ctx, tx, a, s, m)
 	})
 	if errors.Is(err, repository.ErrOutlived) {
 		err = failure.New(commonv1.Reason_REASON_SNAPSHOT_NOT_MADE, "detail", "overtaken").Wrap(err)
@@ -301,7 +309,7 @@ func notNil(b []byte) []byte {
 	return b
 }
 
-func (e *Engine) succeeded(ctx context.Context, tx pgx.Tx, a attempt, s *backupv1.Snapshot, rest string) error {
+func (e *Engine) succeeded(ctx context.Context, tx pgx.Tx, a attempt, s *backupv1.Snapshot, m made) error {
 	q := snapshotdb.New(tx)
 	before, err := q.LockCompany(ctx, a.of.ID)
 	if err != nil {
@@ -309,7 +317,7 @@ func (e *Engine) succeeded(ctx context.Context, tx pgx.Tx, a attempt, s *backupv
 	}
 	if !a.beside {
 		err = q.NoteSuccess(ctx, snapshotdb.NoteSuccessParams{
-			ID: a.of.ID, Snapshot: a.id, Rest: rest, LastTime: a.moment, NextTime: e.Rules.Next(a.of.ID, a.moment),
+			ID: a.of.ID, Snapshot: a.id, Rest: m.rest, DocumentsPlace: cmp.Or(m.documents.place, before.DocumentsPlace), LastTime: a.moment, NextTime: e.Rules.Next(a.of.ID, a.moment),
 		})
 	}
 	if err != nil {

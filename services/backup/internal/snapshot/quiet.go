@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/uuid"
 
+	exchangev1 "kontor.internal/proto/gen/go/kontor/exchange/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/backup/internal/names"
@@ -41,7 +42,34 @@ func (e *Engine) quiet(ctx context.Context, due []snapshotdb.Company, now time.T
 			break
 		}
 	}
+	e.unlessDocumentsCame(ctx, due, found)
 	return found
+}
+
+// unlessDocumentsCame takes those out of the quiet companies that have documents which their last snapshot has not. Where exchange
+// does not answer, they come with the next snapshot.
+func (e *Engine) unlessDocumentsCame(ctx context.Context, due []snapshotdb.Company, quiet map[uuid.UUID]bool) {
+	asked := &exchangev1.FindNewDocumentsRequest{}
+	ids := map[string]uuid.UUID{}
+	for _, c := range due {
+		if quiet[c.ID] {
+			name := names.Company{Subscriber: c.Subscriber, ID: c.ID}.Name()
+			asked.Companies = append(asked.Companies, &exchangev1.CompanyPlace{Company: name, After: c.DocumentsPlace})
+			ids[name] = c.ID
+		}
+	}
+	if len(ids) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, documentsPatience)
+	defer cancel()
+	answer, err := e.Documents.FindNewDocuments(ctx, asked)
+	if err != nil {
+		e.Log.WarnContext(ctx, "it is not known which companies have new documents", "err", err)
+	}
+	for _, name := range answer.GetCompanies() {
+		delete(quiet, ids[name])
+	}
 }
 
 func restOf(count *tenancyv1.SessionCount) engine.Rest {

@@ -27,6 +27,7 @@ import (
 	"kontor.internal/libs/rights"
 	backupv1 "kontor.internal/proto/gen/go/kontor/backup/v1"
 	commonv1 "kontor.internal/proto/gen/go/kontor/common/v1"
+	exchangev1 "kontor.internal/proto/gen/go/kontor/exchange/v1"
 	licensingv1 "kontor.internal/proto/gen/go/kontor/licensing/v1"
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 	"kontor.internal/services/backup/internal/keeping"
@@ -65,7 +66,9 @@ type Deps struct {
 	Pages        *paging.Codec
 	Databases    tenancyv1.CompanyDatabaseServiceClient
 	Directory    tenancyv1.DirectoryServiceClient
-	Rights       *rights.Rights
+	// Documents are exchange's.
+	Documents exchangev1.DocumentCopyServiceClient
+	Rights    *rights.Rights
 }
 
 // Engine does the work that operations and the schedule ask for.
@@ -124,6 +127,10 @@ func toProto(r row) (*backupv1.Snapshot, error) {
 		StoredBytes: r.StoredBytes, Region: r.Region, Origin: backupv1.SnapshotOrigin(r.Origin),
 		VerifyState: backupv1.VerifyState(r.VerifyState), VerifyFailure: r.VerifyFailure, Creator: r.Creator,
 		Form: backupv1.SnapshotForm(r.Form), Sequence: r.Sequence, Rows: r.Rows, ReadBytes: r.ReadBytes,
+		Documents: r.Documents, DocumentBytes: r.DocumentBytes, DocumentsAdded: r.DocumentsAdded, DocumentsFailure: r.DocumentsFailure,
+	}
+	if r.DocumentsTime != nil {
+		s.DocumentsTime = timestamppb.New(*r.DocumentsTime)
 	}
 	if r.DrillTime != nil {
 		s.DrillTime = timestamppb.New(*r.DrillTime)

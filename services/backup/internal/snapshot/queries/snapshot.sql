@@ -3,16 +3,16 @@ INSERT INTO company (id, subscriber, region, seen_time, next_time) VALUES ($1, $
 ON CONFLICT (id) DO UPDATE SET region = excluded.region WHERE company.region <> excluded.region;
 
 -- name: GetCompany :one
-SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time
+SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time, documents_place
 FROM company WHERE id = $1 AND subscriber = $2;
 
 -- name: DueCompanies :many
-SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time
+SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time, documents_place
 FROM company WHERE next_time <= sqlc.arg(now)::timestamptz AND NOT EXISTS (SELECT FROM keeping k WHERE k.company = company.id AND k.destroyed)
 ORDER BY last_time NULLS FIRST, next_time LIMIT sqlc.arg(most);
 
 -- name: LatestBefore :many
-SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time
+SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time, documents_place
 FROM company WHERE NOT late AND NOT paused AND NOT EXISTS (SELECT FROM keeping k WHERE k.company = company.id AND k.destroyed)
     AND greatest(seen_time, last_time, paused_until, unchanged_time) < sqlc.arg(before)::timestamptz
 ORDER BY id LIMIT 100;
@@ -33,19 +33,20 @@ UPDATE company SET paused = false, paused_until = $2 WHERE id = $1 AND paused;
 UPDATE company SET failures = failures + 1, failure_reason = $2, next_time = $3 WHERE id = $1;
 
 -- name: LockCompany :one
-SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time
+SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time, documents_place
 FROM company WHERE id = $1 FOR UPDATE;
 
 -- name: NoteSuccess :exec
 UPDATE company SET failures = 0, failure_reason = '', late = false, last_snapshot = sqlc.arg(snapshot)::uuid, rest = sqlc.arg(rest),
-    last_time = sqlc.arg(last_time)::timestamptz, next_time = sqlc.arg(next_time)
+    last_time = sqlc.arg(last_time)::timestamptz, next_time = sqlc.arg(next_time),
+    documents_place = sqlc.arg(documents_place)
 WHERE id = sqlc.arg(id) AND (last_time IS NULL OR last_time <= sqlc.arg(last_time)::timestamptz);
 
 -- name: NoteUnchanged :exec
 UPDATE company SET unchanged_time = $2, next_time = $3 WHERE id = $1;
 
 -- name: ListCompanies :many
-SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time
+SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time, documents_place
 FROM company
 WHERE NOT EXISTS (SELECT FROM keeping k WHERE k.company = company.id AND k.destroyed)
     AND (sqlc.narg(late_before)::timestamptz IS NULL
@@ -81,7 +82,8 @@ UPDATE snapshot SET lease_time = clock_timestamp() + interval '1 minute' WHERE i
 
 -- name: FinishSnapshot :execrows
 UPDATE snapshot SET ready = true, size_bytes = $3, stored_bytes = $4, sha256 = $5, data_areas = $6, create_time = $7,
-    sequence = $8, head = $9, rows = $10, read_bytes = $11, whole = $12, key_version = $13
+    sequence = $8, head = $9, rows = $10, read_bytes = $11, whole = $12, key_version = $13,
+    documents = $14, document_bytes = $15, documents_added = $16, documents_time = sqlc.narg(documents_time), documents_failure = $17
 WHERE id = $1 AND claim = $2 AND NOT ready;
 
 -- name: DropClaim :exec
@@ -89,12 +91,12 @@ DELETE FROM snapshot WHERE id = $1 AND claim = $2 AND NOT ready;
 
 -- name: GetSnapshot :one
 SELECT id, company, subscriber, region, origin, creator, form, object_key, create_time, size_bytes, stored_bytes, sha256, data_areas,
-    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time
+    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time, documents, document_bytes, documents_added, documents_time, documents_failure
 FROM snapshot WHERE id = $1 AND company = $2 AND subscriber = $3 AND ready;
 
 -- name: ListSnapshots :many
 SELECT id, company, subscriber, region, origin, creator, form, object_key, create_time, size_bytes, stored_bytes, sha256, data_areas,
-    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time
+    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time, documents, document_bytes, documents_added, documents_time, documents_failure
 FROM snapshot
 WHERE company = sqlc.arg(company) AND subscriber = sqlc.arg(subscriber) AND ready
     AND (sqlc.narg(before_time)::timestamptz IS NULL
@@ -113,7 +115,7 @@ UPDATE snapshot SET drill_time = sqlc.arg(drill_time)::timestamptz WHERE id = sq
 
 -- name: NewestGood :one
 SELECT id, company, subscriber, region, origin, creator, form, object_key, create_time, size_bytes, stored_bytes, sha256, data_areas,
-    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time
+    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time, documents, document_bytes, documents_added, documents_time, documents_failure
 FROM snapshot WHERE company = $1 AND subscriber = $2 AND form = $3 AND ready AND verify_state <> 3 ORDER BY create_time DESC, id DESC LIMIT 1;
 
 -- name: HasObject :one

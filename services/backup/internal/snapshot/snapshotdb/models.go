@@ -30,4 +30,6 @@ type Company struct {
 	Rest string
 	// Until when the books surely stayed as the last snapshot shows them.
 	UnchangedTime *time.Time
+	// Place, as exchange tells it, of the last document in the last snapshot.
+	DocumentsPlace string
 }

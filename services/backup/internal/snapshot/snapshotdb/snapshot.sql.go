@@ -126,7 +126,7 @@ func (q *Queries) DropLost(ctx context.Context, arg DropLostParams) ([]*string, 
 }
 
 const dueCompanies = `-- name: DueCompanies :many
-SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time
+SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time, documents_place
 FROM company WHERE next_time <= $1::timestamptz AND NOT EXISTS (SELECT FROM keeping k WHERE k.company = company.id AND k.destroyed)
 ORDER BY last_time NULLS FIRST, next_time LIMIT $2
 `
@@ -160,6 +160,7 @@ func (q *Queries) DueCompanies(ctx context.Context, arg DueCompaniesParams) ([]C
 			&i.FailureReason,
 			&i.Rest,
 			&i.UnchangedTime,
+			&i.DocumentsPlace,
 		); err != nil {
 			return nil, err
 		}
@@ -173,24 +174,30 @@ func (q *Queries) DueCompanies(ctx context.Context, arg DueCompaniesParams) ([]C
 
 const finishSnapshot = `-- name: FinishSnapshot :execrows
 UPDATE snapshot SET ready = true, size_bytes = $3, stored_bytes = $4, sha256 = $5, data_areas = $6, create_time = $7,
-    sequence = $8, head = $9, rows = $10, read_bytes = $11, whole = $12, key_version = $13
+    sequence = $8, head = $9, rows = $10, read_bytes = $11, whole = $12, key_version = $13,
+    documents = $14, document_bytes = $15, documents_added = $16, documents_time = $18, documents_failure = $17
 WHERE id = $1 AND claim = $2 AND NOT ready
 `
 
 type FinishSnapshotParams struct {
-	ID          uuid.UUID
-	Claim       uuid.UUID
-	SizeBytes   int64
-	StoredBytes int64
-	Sha256      []byte
-	DataAreas   []byte
-	CreateTime  time.Time
-	Sequence    int64
-	Head        []byte
-	Rows        int64
-	ReadBytes   int64
-	Whole       bool
-	KeyVersion  int32
+	ID               uuid.UUID
+	Claim            uuid.UUID
+	SizeBytes        int64
+	StoredBytes      int64
+	Sha256           []byte
+	DataAreas        []byte
+	CreateTime       time.Time
+	Sequence         int64
+	Head             []byte
+	Rows             int64
+	ReadBytes        int64
+	Whole            bool
+	KeyVersion       int32
+	Documents        int64
+	DocumentBytes    int64
+	DocumentsAdded   int64
+	DocumentsFailure string
+	DocumentsTime    *time.Time
 }
 
 func (q *Queries) FinishSnapshot(ctx context.Context, arg FinishSnapshotParams) (int64, error) {
@@ -208,6 +215,11 @@ func (q *Queries) FinishSnapshot(ctx context.Context, arg FinishSnapshotParams) 
 		arg.ReadBytes,
 		arg.Whole,
 		arg.KeyVersion,
+		arg.Documents,
+		arg.DocumentBytes,
+		arg.DocumentsAdded,
+		arg.DocumentsFailure,
+		arg.DocumentsTime,
 	)
 	if err != nil {
 		return 0, err
@@ -216,7 +228,7 @@ func (q *Queries) FinishSnapshot(ctx context.Context, arg FinishSnapshotParams) 
 }
 
 const getCompany = `-- name: GetCompany :one
-SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time
+SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time, documents_place
 FROM company WHERE id = $1 AND subscriber = $2
 `
 
@@ -243,6 +255,7 @@ func (q *Queries) GetCompany(ctx context.Context, arg GetCompanyParams) (Company
 		&i.FailureReason,
 		&i.Rest,
 		&i.UnchangedTime,
+		&i.DocumentsPlace,
 	)
 	return i, err
 }
@@ -327,7 +340,7 @@ func (q *Queries) GetRestore(ctx context.Context, id uuid.UUID) (GetRestoreRow, 
 
 const getSnapshot = `-- name: GetSnapshot :one
 SELECT id, company, subscriber, region, origin, creator, form, object_key, create_time, size_bytes, stored_bytes, sha256, data_areas,
-    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time
+    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time, documents, document_bytes, documents_added, documents_time, documents_failure
 FROM snapshot WHERE id = $1 AND company = $2 AND subscriber = $3 AND ready
 `
 
@@ -338,28 +351,33 @@ type GetSnapshotParams struct {
 }
 
 type GetSnapshotRow struct {
-	ID            uuid.UUID
-	Company       uuid.UUID
-	Subscriber    uuid.UUID
-	Region        string
-	Origin        int32
-	Creator       string
-	Form          int32
-	ObjectKey     *string
-	CreateTime    time.Time
-	SizeBytes     int64
-	StoredBytes   int64
-	Sha256        []byte
-	DataAreas     []byte
-	Sequence      int64
-	Head          []byte
-	Rows          int64
-	ReadBytes     int64
-	KeyVersion    int32
-	VerifyState   int32
-	VerifyTime    *time.Time
-	VerifyFailure string
-	DrillTime     *time.Time
+	ID               uuid.UUID
+	Company          uuid.UUID
+	Subscriber       uuid.UUID
+	Region           string
+	Origin           int32
+	Creator          string
+	Form             int32
+	ObjectKey        *string
+	CreateTime       time.Time
+	SizeBytes        int64
+	StoredBytes      int64
+	Sha256           []byte
+	DataAreas        []byte
+	Sequence         int64
+	Head             []byte
+	Rows             int64
+	ReadBytes        int64
+	KeyVersion       int32
+	VerifyState      int32
+	VerifyTime       *time.Time
+	VerifyFailure    string
+	DrillTime        *time.Time
+	Documents        int64
+	DocumentBytes    int64
+	DocumentsAdded   int64
+	DocumentsTime    *time.Time
+	DocumentsFailure string
 }
 
 func (q *Queries) GetSnapshot(ctx context.Context, arg GetSnapshotParams) (GetSnapshotRow, error) {
@@ -388,6 +406,11 @@ func (q *Queries) GetSnapshot(ctx context.Context, arg GetSnapshotParams) (GetSn
 		&i.VerifyTime,
 		&i.VerifyFailure,
 		&i.DrillTime,
+		&i.Documents,
+		&i.DocumentBytes,
+		&i.DocumentsAdded,
+		&i.DocumentsTime,
+		&i.DocumentsFailure,
 	)
 	return i, err
 }
@@ -469,7 +492,7 @@ func (q *Queries) KeepRestore(ctx context.Context, id uuid.UUID) error {
 }
 
 const latestBefore = `-- name: LatestBefore :many
-SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time
+SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time, documents_place
 FROM company WHERE NOT late AND NOT paused AND NOT EXISTS (SELECT FROM keeping k WHERE k.company = company.id AND k.destroyed)
     AND greatest(seen_time, last_time, paused_until, unchanged_time) < $1::timestamptz
 ORDER BY id LIMIT 100
@@ -499,6 +522,7 @@ func (q *Queries) LatestBefore(ctx context.Context, before time.Time) ([]Company
 			&i.FailureReason,
 			&i.Rest,
 			&i.UnchangedTime,
+			&i.DocumentsPlace,
 		); err != nil {
 			return nil, err
 		}
@@ -511,7 +535,7 @@ func (q *Queries) LatestBefore(ctx context.Context, before time.Time) ([]Company
 }
 
 const listCompanies = `-- name: ListCompanies :many
-SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time
+SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time, documents_place
 FROM company
 WHERE NOT EXISTS (SELECT FROM keeping k WHERE k.company = company.id AND k.destroyed)
     AND ($1::timestamptz IS NULL
@@ -558,6 +582,7 @@ func (q *Queries) ListCompanies(ctx context.Context, arg ListCompaniesParams) ([
 			&i.FailureReason,
 			&i.Rest,
 			&i.UnchangedTime,
+			&i.DocumentsPlace,
 		); err != nil {
 			return nil, err
 		}
@@ -633,7 +658,7 @@ func (q *Queries) ListCopies(ctx context.Context, arg ListCopiesParams) ([]ListC
 
 const listSnapshots = `-- name: ListSnapshots :many
 SELECT id, company, subscriber, region, origin, creator, form, object_key, create_time, size_bytes, stored_bytes, sha256, data_areas,
-    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time
+    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time, documents, document_bytes, documents_added, documents_time, documents_failure
 FROM snapshot
 WHERE company = $1 AND subscriber = $2 AND ready
     AND ($3::timestamptz IS NULL
@@ -650,28 +675,33 @@ type ListSnapshotsParams struct {
 }
 
 type ListSnapshotsRow struct {
-	ID            uuid.UUID
-	Company       uuid.UUID
-	Subscriber    uuid.UUID
-	Region        string
-	Origin        int32
-	Creator       string
-	Form          int32
-	ObjectKey     *string
-	CreateTime    time.Time
-	SizeBytes     int64
-	StoredBytes   int64
-	Sha256        []byte
-	DataAreas     []byte
-	Sequence      int64
-	Head          []byte
-	Rows          int64
-	ReadBytes     int64
-	KeyVersion    int32
-	VerifyState   int32
-	VerifyTime    *time.Time
-	VerifyFailure string
-	DrillTime     *time.Time
+	ID               uuid.UUID
+	Company          uuid.UUID
+	Subscriber       uuid.UUID
+	Region           string
+	Origin           int32
+	Creator          string
+	Form             int32
+	ObjectKey        *string
+	CreateTime       time.Time
+	SizeBytes        int64
+	StoredBytes      int64
+	Sha256           []byte
+	DataAreas        []byte
+	Sequence         int64
+	Head             []byte
+	Rows             int64
+	ReadBytes        int64
+	KeyVersion       int32
+	VerifyState      int32
+	VerifyTime       *time.Time
+	VerifyFailure    string
+	DrillTime        *time.Time
+	Documents        int64
+	DocumentBytes    int64
+	DocumentsAdded   int64
+	DocumentsTime    *time.Time
+	DocumentsFailure string
 }
 
 func (q *Queries) ListSnapshots(ctx context.Context, arg ListSnapshotsParams) ([]ListSnapshotsRow, error) {
@@ -712,6 +742,11 @@ func (q *Queries) ListSnapshots(ctx context.Context, arg ListSnapshotsParams) ([
 			&i.VerifyTime,
 			&i.VerifyFailure,
 			&i.DrillTime,
+			&i.Documents,
+			&i.DocumentBytes,
+			&i.DocumentsAdded,
+			&i.DocumentsTime,
+			&i.DocumentsFailure,
 		); err != nil {
 			return nil, err
 		}
@@ -724,7 +759,7 @@ func (q *Queries) ListSnapshots(ctx context.Context, arg ListSnapshotsParams) ([
 }
 
 const lockCompany = `-- name: LockCompany :one
-SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time
+SELECT id, subscriber, region, seen_time, next_time, last_snapshot, last_time, paused, paused_until, late, failures, failure_reason, rest, unchanged_time, documents_place
 FROM company WHERE id = $1 FOR UPDATE
 `
 
@@ -746,6 +781,7 @@ func (q *Queries) LockCompany(ctx context.Context, id uuid.UUID) (Company, error
 		&i.FailureReason,
 		&i.Rest,
 		&i.UnchangedTime,
+		&i.DocumentsPlace,
 	)
 	return i, err
 }
@@ -832,7 +868,7 @@ func (q *Queries) NewestArchive(ctx context.Context, arg NewestArchiveParams) (t
 
 const newestGood = `-- name: NewestGood :one
 SELECT id, company, subscriber, region, origin, creator, form, object_key, create_time, size_bytes, stored_bytes, sha256, data_areas,
-    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time
+    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time, documents, document_bytes, documents_added, documents_time, documents_failure
 FROM snapshot WHERE company = $1 AND subscriber = $2 AND form = $3 AND ready AND verify_state <> 3 ORDER BY create_time DESC, id DESC LIMIT 1
 `
 
@@ -843,28 +879,33 @@ type NewestGoodParams struct {
 }
 
 type NewestGoodRow struct {
-	ID            uuid.UUID
-	Company       uuid.UUID
-	Subscriber    uuid.UUID
-	Region        string
-	Origin        int32
-	Creator       string
-	Form          int32
-	ObjectKey     *string
-	CreateTime    time.Time
-	SizeBytes     int64
-	StoredBytes   int64
-	Sha256        []byte
-	DataAreas     []byte
-	Sequence      int64
-	Head          []byte
-	Rows          int64
-	ReadBytes     int64
-	KeyVersion    int32
-	VerifyState   int32
-	VerifyTime    *time.Time
-	VerifyFailure string
-	DrillTime     *time.Time
+	ID               uuid.UUID
+	Company          uuid.UUID
+	Subscriber       uuid.UUID
+	Region           string
+	Origin           int32
+	Creator          string
+	Form             int32
+	ObjectKey        *string
+	CreateTime       time.Time
+	SizeBytes        int64
+	StoredBytes      int64
+	Sha256           []byte
+	DataAreas        []byte
+	Sequence         int64
+	Head             []byte
+	Rows             int64
+	ReadBytes        int64
+	KeyVersion       int32
+	VerifyState      int32
+	VerifyTime       *time.Time
+	VerifyFailure    string
+	DrillTime        *time.Time
+	Documents        int64
+	DocumentBytes    int64
+	DocumentsAdded   int64
+	DocumentsTime    *time.Time
+	DocumentsFailure string
 }
 
 func (q *Queries) NewestGood(ctx context.Context, arg NewestGoodParams) (NewestGoodRow, error) {
@@ -893,6 +934,11 @@ func (q *Queries) NewestGood(ctx context.Context, arg NewestGoodParams) (NewestG
 		&i.VerifyTime,
 		&i.VerifyFailure,
 		&i.DrillTime,
+		&i.Documents,
+		&i.DocumentBytes,
+		&i.DocumentsAdded,
+		&i.DocumentsTime,
+		&i.DocumentsFailure,
 	)
 	return i, err
 }
@@ -939,16 +985,18 @@ func (q *Queries) NoteFailure(ctx context.Context, arg NoteFailureParams) error 
 
 const noteSuccess = `-- name: NoteSuccess :exec
 UPDATE company SET failures = 0, failure_reason = '', late = false, last_snapshot = $1::uuid, rest = $2,
-    last_time = $3::timestamptz, next_time = $4
-WHERE id = $5 AND (last_time IS NULL OR last_time <= $3::timestamptz)
+    last_time = $3::timestamptz, next_time = $4,
+    documents_place = $5
+WHERE id = $6 AND (last_time IS NULL OR last_time <= $3::timestamptz)
 `
 
 type NoteSuccessParams struct {
-	Snapshot uuid.UUID
-	Rest     string
-	LastTime time.Time
-	NextTime time.Time
-	ID       uuid.UUID
+	Snapshot       uuid.UUID
+	Rest           string
+	LastTime       time.Time
+	NextTime       time.Time
+	DocumentsPlace string
+	ID             uuid.UUID
 }
 
 func (q *Queries) NoteSuccess(ctx context.Context, arg NoteSuccessParams) error {
@@ -957,6 +1005,7 @@ func (q *Queries) NoteSuccess(ctx context.Context, arg NoteSuccessParams) error 
 		arg.Rest,
 		arg.LastTime,
 		arg.NextTime,
+		arg.DocumentsPlace,
 		arg.ID,
 	)
 	return err

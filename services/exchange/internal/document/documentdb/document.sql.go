@@ -13,7 +13,7 @@ import (
 )
 
 const findEffect = `-- name: FindEffect :one
-SELECT id, connection_id, message_id, kind, filename, size_bytes, sha256, seller, number, invoice, breaks, supersedes, transport, office, version, created, delivered
+SELECT id, connection_id, message_id, kind, filename, size_bytes, sha256, seller, number, invoice, breaks, supersedes, transport, office, version, created, delivered, entered
 FROM document WHERE connection_id = $1 AND seller = $2 AND kind = $3 AND number = $4 AND sha256 = $5 AND number <> '' AND transport <> 7
 `
 
@@ -52,12 +52,13 @@ func (q *Queries) FindEffect(ctx context.Context, arg FindEffectParams) (Documen
 		&i.Version,
 		&i.Created,
 		&i.Delivered,
+		&i.Entered,
 	)
 	return i, err
 }
 
 const findMessage = `-- name: FindMessage :one
-SELECT id, connection_id, message_id, kind, filename, size_bytes, sha256, seller, number, invoice, breaks, supersedes, transport, office, version, created, delivered
+SELECT id, connection_id, message_id, kind, filename, size_bytes, sha256, seller, number, invoice, breaks, supersedes, transport, office, version, created, delivered, entered
 FROM document WHERE connection_id = $1 AND message_id = $2
 `
 
@@ -87,12 +88,13 @@ func (q *Queries) FindMessage(ctx context.Context, arg FindMessageParams) (Docum
 		&i.Version,
 		&i.Created,
 		&i.Delivered,
+		&i.Entered,
 	)
 	return i, err
 }
 
 const getDocument = `-- name: GetDocument :one
-SELECT id, connection_id, message_id, kind, filename, size_bytes, sha256, seller, number, invoice, breaks, supersedes, transport, office, version, created, delivered
+SELECT id, connection_id, message_id, kind, filename, size_bytes, sha256, seller, number, invoice, breaks, supersedes, transport, office, version, created, delivered, entered
 FROM document WHERE connection_id = $1 AND id = $2
 `
 
@@ -122,6 +124,7 @@ func (q *Queries) GetDocument(ctx context.Context, arg GetDocumentParams) (Docum
 		&i.Version,
 		&i.Created,
 		&i.Delivered,
+		&i.Entered,
 	)
 	return i, err
 }
@@ -135,6 +138,26 @@ func (q *Queries) GetReceipt(ctx context.Context, documentID uuid.UUID) (Receipt
 	var i Receipt
 	err := row.Scan(&i.DocumentID, &i.Signed, &i.Created)
 	return i, err
+}
+
+const hasEntered = `-- name: HasEntered :one
+SELECT EXISTS (
+    SELECT FROM document d JOIN connection c ON c.id = d.connection_id
+    WHERE (c.sender_company = $1 OR c.receiver_company = $1)
+        AND (d.entered, d.id) > ($2::bigint, $3::uuid) AND d.entered < pg_snapshot_xmin(pg_current_snapshot())::text::bigint)
+`
+
+type HasEnteredParams struct {
+	Company string
+	Entered int64
+	After   uuid.UUID
+}
+
+func (q *Queries) HasEntered(ctx context.Context, arg HasEnteredParams) (bool, error) {
+	row := q.db.QueryRow(ctx, hasEntered, arg.Company, arg.Entered, arg.After)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
 }
 
 const insertDocument = `-- name: InsertDocument :exec
@@ -232,8 +255,19 @@ func (q *Queries) InsertStep(ctx context.Context, arg InsertStepParams) error {
 	return err
 }
 
+const knowsTransaction = `-- name: KnowsTransaction :one
+SELECT ($1::bigint < pg_snapshot_xmax(pg_current_snapshot())::text::bigint)::boolean
+`
+
+func (q *Queries) KnowsTransaction(ctx context.Context, entered int64) (bool, error) {
+	row := q.db.QueryRow(ctx, knowsTransaction, entered)
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
+}
+
 const listDocuments = `-- name: ListDocuments :many
-SELECT id, connection_id, message_id, kind, filename, size_bytes, sha256, seller, number, invoice, breaks, supersedes, transport, office, version, created, delivered
+SELECT id, connection_id, message_id, kind, filename, size_bytes, sha256, seller, number, invoice, breaks, supersedes, transport, office, version, created, delivered, entered
 FROM document WHERE connection_id = $1 AND id > $3::uuid ORDER BY id LIMIT $2
 `
 
@@ -270,6 +304,66 @@ func (q *Queries) ListDocuments(ctx context.Context, arg ListDocumentsParams) ([
 			&i.Version,
 			&i.Created,
 			&i.Delivered,
+			&i.Entered,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listEntered = `-- name: ListEntered :many
+SELECT d.id, d.connection_id, d.message_id, d.kind, d.filename, d.size_bytes, d.sha256, d.seller, d.number, d.invoice, d.breaks, d.supersedes, d.transport, d.office, d.version, d.created, d.delivered, d.entered
+FROM document d JOIN connection c ON c.id = d.connection_id
+WHERE (c.sender_company = $1 OR c.receiver_company = $1)
+    AND (d.entered, d.id) > ($2::bigint, $3::uuid) AND d.entered < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+ORDER BY d.entered, d.id LIMIT $4
+`
+
+type ListEnteredParams struct {
+	Company string
+	Entered int64
+	After   uuid.UUID
+	Count   int32
+}
+
+func (q *Queries) ListEntered(ctx context.Context, arg ListEnteredParams) ([]Document, error) {
+	rows, err := q.db.Query(ctx, listEntered,
+		arg.Company,
+		arg.Entered,
+		arg.After,
+		arg.Count,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Document
+	for rows.Next() {
+		var i Document
+		if err := rows.Scan(
+			&i.ID,
+			&i.ConnectionID,
+			&i.MessageID,
+			&i.Kind,
+			&i.Filename,
+			&i.SizeBytes,
+			&i.Sha256,
+			&i.Seller,
+			&i.Number,
+			&i.Invoice,
+			&i.Breaks,
+			&i.Supersedes,
+			&i.Transport,
+			&i.Office,
+			&i.Version,
+			&i.Created,
+			&i.Delivered,
+			&i.Entered,
 		); err != nil {
 			return nil, err
 		}
@@ -373,7 +467,7 @@ func (q *Queries) ListStepsOf(ctx context.Context, documents []uuid.UUID) ([]Doc
 }
 
 const listWaiting = `-- name: ListWaiting :many
-SELECT id, connection_id, message_id, kind, filename, size_bytes, sha256, seller, number, invoice, breaks, supersedes, transport, office, version, created, delivered
+SELECT id, connection_id, message_id, kind, filename, size_bytes, sha256, seller, number, invoice, breaks, supersedes, transport, office, version, created, delivered, entered
 FROM document WHERE connection_id = $1 AND transport IN (1, 2) AND version = 1 ORDER BY id LIMIT $2
 `
 
@@ -409,6 +503,7 @@ func (q *Queries) ListWaiting(ctx context.Context, arg ListWaitingParams) ([]Doc
 			&i.Version,
 			&i.Created,
 			&i.Delivered,
+			&i.Entered,
 		); err != nil {
 			return nil, err
 		}
@@ -454,7 +549,7 @@ func (q *Queries) LockConnection(ctx context.Context, id uuid.UUID) (Connection,
 }
 
 const lockDocument = `-- name: LockDocument :one
-SELECT id, connection_id, message_id, kind, filename, size_bytes, sha256, seller, number, invoice, breaks, supersedes, transport, office, version, created, delivered
+SELECT id, connection_id, message_id, kind, filename, size_bytes, sha256, seller, number, invoice, breaks, supersedes, transport, office, version, created, delivered, entered
 FROM document WHERE connection_id = $1 AND id = $2 FOR UPDATE
 `
 
@@ -484,6 +579,7 @@ func (q *Queries) LockDocument(ctx context.Context, arg LockDocumentParams) (Doc
 		&i.Version,
 		&i.Created,
 		&i.Delivered,
+		&i.Entered,
 	)
 	return i, err
 }

@@ -62,6 +62,8 @@ type Document struct {
 	Version   int16
 	Created   time.Time
 	Delivered *time.Time
+	// The transaction that took it in, counted with its epoch. What a reader lists up to the oldest one under way, nothing comes before any more.
+	Entered int64
 }
 
 // Steps of documents on their axes. Only added to.

@@ -490,7 +490,9 @@ type SnapshotLookedInto struct {
 	// The table's schema.
 	Schema string `protobuf:"bytes,2,opt,name=schema,proto3" json:"schema,omitempty"`
 	// The table.
-	Table         string `protobuf:"bytes,3,opt,name=table,proto3" json:"table,omitempty"`
+	Table string `protobuf:"bytes,3,opt,name=table,proto3" json:"table,omitempty"`
+	// `subscribers/S/companies/C/snapshots/N/documents/D` that was read, or `…/documents` when they were listed; empty otherwise.
+	Documents     string `protobuf:"bytes,4,opt,name=documents,proto3" json:"documents,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -542,6 +544,13 @@ func (x *SnapshotLookedInto) GetSchema() string {
 func (x *SnapshotLookedInto) GetTable() string {
 	if x != nil {
 		return x.Table
+	}
+	return ""
+}
+
+func (x *SnapshotLookedInto) GetDocuments() string {
+	if x != nil {
+		return x.Documents
 	}
 	return ""
 }
@@ -880,11 +889,12 @@ const file_kontor_backup_v1_events_proto_rawDesc = "" +
 	"\acompany\x18\x01 \x01(\tR\acompany\x126\n" +
 	"\bsnapshot\x18\x02 \x01(\v2\x1a.kontor.backup.v1.SnapshotR\bsnapshot\"-\n" +
 	"\x0fSnapshotExpired\x12\x1a\n" +
-	"\bsnapshot\x18\x01 \x01(\tR\bsnapshot\"z\n" +
+	"\bsnapshot\x18\x01 \x01(\tR\bsnapshot\"\x98\x01\n" +
 	"\x12SnapshotLookedInto\x126\n" +
 	"\bsnapshot\x18\x01 \x01(\v2\x1a.kontor.backup.v1.SnapshotR\bsnapshot\x12\x16\n" +
 	"\x06schema\x18\x02 \x01(\tR\x06schema\x12\x14\n" +
-	"\x05table\x18\x03 \x01(\tR\x05table\"A\n" +
+	"\x05table\x18\x03 \x01(\tR\x05table\x12\x1c\n" +
+	"\tdocuments\x18\x04 \x01(\tR\tdocuments\"A\n" +
 	"\rExportCreated\x120\n" +
 	"\x06export\x18\x01 \x01(\v2\x18.kontor.backup.v1.ExportR\x06export\"t\n" +
 	"\x10ExportDownloaded\x120\n" +

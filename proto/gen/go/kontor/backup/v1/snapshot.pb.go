@@ -344,9 +344,20 @@ type Snapshot struct {
 	ReadBytes int64 `protobuf:"varint,16,opt,name=read_bytes,json=readBytes,proto3" json:"read_bytes,omitempty"`
 	// When it was last restored into a scratch database in a drill and every
 	// table found to have the rows of the snapshot; unset before.
-	DrillTime     *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=drill_time,json=drillTime,proto3" json:"drill_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	DrillTime *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=drill_time,json=drillTime,proto3" json:"drill_time,omitempty"`
+	// IN_REPOSITORY: how many documents of the exchange are in it, all that the company had sent or been sent. 0 for an ARCHIVE.
+	Documents int64 `protobuf:"varint,18,opt,name=documents,proto3" json:"documents,omitempty"`
+	// Their bytes.
+	DocumentBytes int64 `protobuf:"varint,19,opt,name=document_bytes,json=documentBytes,proto3" json:"document_bytes,omitempty"`
+	// How many of them came with this snapshot; the others are referred to where they lie.
+	DocumentsAdded int64 `protobuf:"varint,20,opt,name=documents_added,json=documentsAdded,proto3" json:"documents_added,omitempty"`
+	// The moment up to which documents were copied; unset when none ever were.
+	DocumentsTime *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=documents_time,json=documentsTime,proto3" json:"documents_time,omitempty"`
+	// Why that is not the snapshot's own moment: a reason's name, e.g. `UNAVAILABLE`; empty otherwise. Books are saved whatever
+	// becomes of documents, which the next snapshot copies then.
+	DocumentsFailure string `protobuf:"bytes,22,opt,name=documents_failure,json=documentsFailure,proto3" json:"documents_failure,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Snapshot) Reset() {
@@ -496,6 +507,41 @@ func (x *Snapshot) GetDrillTime() *timestamppb.Timestamp {
 		return x.DrillTime
 	}
 	return nil
+}
+
+func (x *Snapshot) GetDocuments() int64 {
+	if x != nil {
+		return x.Documents
+	}
+	return 0
+}
+
+func (x *Snapshot) GetDocumentBytes() int64 {
+	if x != nil {
+		return x.DocumentBytes
+	}
+	return 0
+}
+
+func (x *Snapshot) GetDocumentsAdded() int64 {
+	if x != nil {
+		return x.DocumentsAdded
+	}
+	return 0
+}
+
+func (x *Snapshot) GetDocumentsTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.DocumentsTime
+	}
+	return nil
+}
+
+func (x *Snapshot) GetDocumentsFailure() string {
+	if x != nil {
+		return x.DocumentsFailure
+	}
+	return ""
 }
 
 // A part of the books at the moment of the snapshot.
@@ -1207,7 +1253,7 @@ var File_kontor_backup_v1_snapshot_proto protoreflect.FileDescriptor
 
 const file_kontor_backup_v1_snapshot_proto_rawDesc = "" +
 	"\n" +
-	"\x1fkontor/backup/v1/snapshot.proto\x12\x10kontor.backup.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc4\x05\n" +
+	"\x1fkontor/backup/v1/snapshot.proto\x12\x10kontor.backup.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa2\a\n" +
 	"\bSnapshot\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12;\n" +
 	"\vcreate_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -1232,7 +1278,12 @@ const file_kontor_backup_v1_snapshot_proto_rawDesc = "" +
 	"\n" +
 	"read_bytes\x18\x10 \x01(\x03R\treadBytes\x129\n" +
 	"\n" +
-	"drill_time\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\tdrillTime\"p\n" +
+	"drill_time\x18\x11 \x01(\v2\x1a.google.protobuf.TimestampR\tdrillTime\x12\x1c\n" +
+	"\tdocuments\x18\x12 \x01(\x03R\tdocuments\x12%\n" +
+	"\x0edocument_bytes\x18\x13 \x01(\x03R\rdocumentBytes\x12'\n" +
+	"\x0fdocuments_added\x18\x14 \x01(\x03R\x0edocumentsAdded\x12A\n" +
+	"\x0edocuments_time\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\rdocumentsTime\x12+\n" +
+	"\x11documents_failure\x18\x16 \x01(\tR\x10documentsFailure\"p\n" +
 	"\fSnapshotArea\x12\x12\n" +
 	"\x04area\x18\x01 \x01(\tR\x04area\x12\x18\n" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x18\n" +
@@ -1358,23 +1409,24 @@ var file_kontor_backup_v1_snapshot_proto_depIdxs = []int32{
 	13, // 4: kontor.backup.v1.Snapshot.verify_time:type_name -> google.protobuf.Timestamp
 	1,  // 5: kontor.backup.v1.Snapshot.form:type_name -> kontor.backup.v1.SnapshotForm
 	13, // 6: kontor.backup.v1.Snapshot.drill_time:type_name -> google.protobuf.Timestamp
-	13, // 7: kontor.backup.v1.BackupSchedule.last_snapshot_time:type_name -> google.protobuf.Timestamp
-	13, // 8: kontor.backup.v1.BackupSchedule.next_run_time:type_name -> google.protobuf.Timestamp
-	8,  // 9: kontor.backup.v1.BackupSchedule.retention:type_name -> kontor.backup.v1.Retention
-	13, // 10: kontor.backup.v1.BackupSchedule.second_snapshot_time:type_name -> google.protobuf.Timestamp
-	13, // 11: kontor.backup.v1.BackupSchedule.unchanged_time:type_name -> google.protobuf.Timestamp
-	13, // 12: kontor.backup.v1.RestoredCopy.snapshot_time:type_name -> google.protobuf.Timestamp
-	13, // 13: kontor.backup.v1.RestoredCopy.create_time:type_name -> google.protobuf.Timestamp
-	13, // 14: kontor.backup.v1.Comparison.compare_time:type_name -> google.protobuf.Timestamp
-	11, // 15: kontor.backup.v1.Comparison.tables:type_name -> kontor.backup.v1.TableDifference
-	3,  // 16: kontor.backup.v1.TableDifference.fate:type_name -> kontor.backup.v1.TableFate
-	12, // 17: kontor.backup.v1.TableDifference.samples:type_name -> kontor.backup.v1.RowDifference
-	4,  // 18: kontor.backup.v1.RowDifference.fate:type_name -> kontor.backup.v1.RowFate
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	13, // 7: kontor.backup.v1.Snapshot.documents_time:type_name -> google.protobuf.Timestamp
+	13, // 8: kontor.backup.v1.BackupSchedule.last_snapshot_time:type_name -> google.protobuf.Timestamp
+	13, // 9: kontor.backup.v1.BackupSchedule.next_run_time:type_name -> google.protobuf.Timestamp
+	8,  // 10: kontor.backup.v1.BackupSchedule.retention:type_name -> kontor.backup.v1.Retention
+	13, // 11: kontor.backup.v1.BackupSchedule.second_snapshot_time:type_name -> google.protobuf.Timestamp
+	13, // 12: kontor.backup.v1.BackupSchedule.unchanged_time:type_name -> google.protobuf.Timestamp
+	13, // 13: kontor.backup.v1.RestoredCopy.snapshot_time:type_name -> google.protobuf.Timestamp
+	13, // 14: kontor.backup.v1.RestoredCopy.create_time:type_name -> google.protobuf.Timestamp
+	13, // 15: kontor.backup.v1.Comparison.compare_time:type_name -> google.protobuf.Timestamp
+	11, // 16: kontor.backup.v1.Comparison.tables:type_name -> kontor.backup.v1.TableDifference
+	3,  // 17: kontor.backup.v1.TableDifference.fate:type_name -> kontor.backup.v1.TableFate
+	12, // 18: kontor.backup.v1.TableDifference.samples:type_name -> kontor.backup.v1.RowDifference
+	4,  // 19: kontor.backup.v1.RowDifference.fate:type_name -> kontor.backup.v1.RowFate
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_kontor_backup_v1_snapshot_proto_init() }

@@ -306,6 +306,8 @@ const (
 	Reason_REASON_PROGRAM_PAIR_REFUSED Reason = 422
 	// A connection that is `state` can't be `action`.
 	Reason_REASON_CONNECTION_STATE_REFUSED Reason = 423
+	// The place among a company's documents is none of this database's; begin anew.
+	Reason_REASON_DOCUMENT_PLACE_UNKNOWN Reason = 430
 	// A snapshot of the `company` is being made.
 	Reason_REASON_SNAPSHOT_UNDER_WAY Reason = 500
 	// Another restore of the `company` is under way.
@@ -332,6 +334,8 @@ const (
 	Reason_REASON_COMPANY_STILL_LICENSED Reason = 511
 	// The keys of the `company` were destroyed, and with them every copy of its books; none is made any more.
 	Reason_REASON_COPIES_DESTROYED Reason = 512
+	// The snapshot has no such document.
+	Reason_REASON_SNAPSHOT_DOCUMENT_MISSING Reason = 513
 	// Only a letter that failed can be sent again: `letter`.
 	Reason_REASON_LETTER_NOT_FAILED Reason = 600
 	// A browser's request for its session's cookie came from another site: `origin`.
@@ -478,6 +482,7 @@ var (
 		421: "REASON_TAX_NUMBER_MISSING",
 		422: "REASON_PROGRAM_PAIR_REFUSED",
 		423: "REASON_CONNECTION_STATE_REFUSED",
+		430: "REASON_DOCUMENT_PLACE_UNKNOWN",
 		500: "REASON_SNAPSHOT_UNDER_WAY",
 		501: "REASON_RESTORE_UNDER_WAY",
 		502: "REASON_SNAPSHOT_DAMAGED",
@@ -491,6 +496,7 @@ var (
 		510: "REASON_LEGAL_HOLD_STANDS",
 		511: "REASON_COMPANY_STILL_LICENSED",
 		512: "REASON_COPIES_DESTROYED",
+		513: "REASON_SNAPSHOT_DOCUMENT_MISSING",
 		600: "REASON_LETTER_NOT_FAILED",
 		700: "REASON_CROSS_SITE_REQUEST",
 		701: "REASON_UPLOAD_BROKEN_OFF",
@@ -631,6 +637,7 @@ var (
 		"REASON_TAX_NUMBER_MISSING":           421,
 		"REASON_PROGRAM_PAIR_REFUSED":         422,
 		"REASON_CONNECTION_STATE_REFUSED":     423,
+		"REASON_DOCUMENT_PLACE_UNKNOWN":       430,
 		"REASON_SNAPSHOT_UNDER_WAY":           500,
 		"REASON_RESTORE_UNDER_WAY":            501,
 		"REASON_SNAPSHOT_DAMAGED":             502,
@@ -644,6 +651,7 @@ var (
 		"REASON_LEGAL_HOLD_STANDS":            510,
 		"REASON_COMPANY_STILL_LICENSED":       511,
 		"REASON_COPIES_DESTROYED":             512,
+		"REASON_SNAPSHOT_DOCUMENT_MISSING":    513,
 		"REASON_LETTER_NOT_FAILED":            600,
 		"REASON_CROSS_SITE_REQUEST":           700,
 		"REASON_UPLOAD_BROKEN_OFF":            701,
@@ -700,7 +708,7 @@ var File_kontor_common_v1_reason_proto protoreflect.FileDescriptor
 
 const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\x9a+\n" +
+	"\x1dkontor/common/v1/reason.proto\x12\x10kontor.common.v1\x1a google/protobuf/descriptor.proto\x1a\x15google/rpc/code.proto*\xf1+\n" +
 	"\x06Reason\x12\x1c\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x1a\x04\xd0\xf3\x18\x02\x12\x19\n" +
 	"\x0fREASON_INTERNAL\x10\x01\x1a\x04\xd0\xf3\x18\r\x12!\n" +
@@ -840,7 +848,8 @@ const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\x19REASON_TAX_NUMBERS_DIFFER\x10\xa4\x03\x1a\x04\xd0\xf3\x18\t\x12$\n" +
 	"\x19REASON_TAX_NUMBER_MISSING\x10\xa5\x03\x1a\x04\xd0\xf3\x18\t\x12&\n" +
 	"\x1bREASON_PROGRAM_PAIR_REFUSED\x10\xa6\x03\x1a\x04\xd0\xf3\x18\t\x12*\n" +
-	"\x1fREASON_CONNECTION_STATE_REFUSED\x10\xa7\x03\x1a\x04\xd0\xf3\x18\t\x12$\n" +
+	"\x1fREASON_CONNECTION_STATE_REFUSED\x10\xa7\x03\x1a\x04\xd0\xf3\x18\t\x12(\n" +
+	"\x1dREASON_DOCUMENT_PLACE_UNKNOWN\x10\xae\x03\x1a\x04\xd0\xf3\x18\t\x12$\n" +
 	"\x19REASON_SNAPSHOT_UNDER_WAY\x10\xf4\x03\x1a\x04\xd0\xf3\x18\t\x12#\n" +
 	"\x18REASON_RESTORE_UNDER_WAY\x10\xf5\x03\x1a\x04\xd0\xf3\x18\t\x12\"\n" +
 	"\x17REASON_SNAPSHOT_DAMAGED\x10\xf6\x03\x1a\x04\xd0\xf3\x18\x0f\x12.\n" +
@@ -853,7 +862,8 @@ const file_kontor_common_v1_reason_proto_rawDesc = "" +
 	"\x1aREASON_SNAPSHOT_FORM_UNFIT\x10\xfd\x03\x1a\x04\xd0\xf3\x18\t\x12#\n" +
 	"\x18REASON_LEGAL_HOLD_STANDS\x10\xfe\x03\x1a\x04\xd0\xf3\x18\t\x12(\n" +
 	"\x1dREASON_COMPANY_STILL_LICENSED\x10\xff\x03\x1a\x04\xd0\xf3\x18\t\x12\"\n" +
-	"\x17REASON_COPIES_DESTROYED\x10\x80\x04\x1a\x04\xd0\xf3\x18\t\x12#\n" +
+	"\x17REASON_COPIES_DESTROYED\x10\x80\x04\x1a\x04\xd0\xf3\x18\t\x12+\n" +
+	" REASON_SNAPSHOT_DOCUMENT_MISSING\x10\x81\x04\x1a\x04\xd0\xf3\x18\x05\x12#\n" +
 	"\x18REASON_LETTER_NOT_FAILED\x10\xd8\x04\x1a\x04\xd0\xf3\x18\t\x12$\n" +
 	"\x19REASON_CROSS_SITE_REQUEST\x10\xbc\x05\x1a\x04\xd0\xf3\x18\a\x12#\n" +
 	"\x18REASON_UPLOAD_BROKEN_OFF\x10\xbd\x05\x1a\x04\xd0\xf3\x18\n" +
