@@ -72,7 +72,7 @@ func New(ctx context.Context, cfg Config) (*service.Service, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	
+
 	timers := &licence.Timers{DB: s.DB, Store: p.licences, Clock: p.clock, Changed: p.book.Drop}
 	periodic := append(published.Periodic(cfg.TermCheckInterval), timers.Periodic(cfg.TermCheckInterval), contracts.Periodic(), p.statements.Periodic())
 	if err := startJobs(s, cfg, periodic...); err != nil {

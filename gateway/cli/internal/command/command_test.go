@@ -3,8 +3,10 @@ package command_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,6 +67,22 @@ type books struct {
 	repo   snapshot.Repository
 	flags  []string
 	dir    string
+	files  snapshot.Files
+}
+
+// drawer is one file beside the books.
+type drawer string
+
+func (d drawer) List(_ context.Context, after string, each func(snapshot.File, string) error) error {
+	if after != "" {
+		return nil
+	}
+	sum := sha256.Sum256([]byte(d))
+	return each(snapshot.File{Name: "connections/x/documents/d", Size: int64(len(d)), SHA256: sum[:], Time: time.Date(2026, 11, 1, 7, 0, 0, 0, time.UTC)}, "1")
+}
+
+func (d drawer) Open(context.Context, snapshot.File) (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader(string(d))), nil
 }
 
 func setup(t *testing.T) *books {
@@ -123,6 +141,7 @@ func (b *books) snapshot(t *testing.T, l *pgtool.Login, sequence uint64) {
 	t.Helper()
 	_, err := snapshot.Make(t.Context(), b.repo, snapshot.Order{
 		Tools: b.tools, Login: l, Ref: snapshot.Ref{Sequence: sequence, Snapshot: uuid.New()}, Moment: time.Date(2026, 11, int(sequence), 8, 0, 0, 0, time.UTC),
+		Files: b.files,
 	})
 	must(t, err)
 }
@@ -133,6 +152,7 @@ func TestSnapshotsAreReadWithNothingButTheirRepositoryAndKeys(t *testing.T) {
 	b.run(t, l, `CREATE TABLE entry (id int PRIMARY KEY, text text); INSERT INTO entry VALUES (1, 'bank, cash'), (2, NULL), (3, '')`)
 	b.snapshot(t, l, 1)
 	b.run(t, l, `DELETE FROM entry WHERE id = 2; UPDATE entry SET text = 'sold' WHERE id = 3; INSERT INTO entry VALUES (4, 'new'); CREATE TABLE note (n int)`)
+	b.files = drawer("<Invoice/>")
 	b.snapshot(t, l, 2)
 	target := b.database(t)
 
@@ -147,6 +167,11 @@ func TestSnapshotsAreReadWithNothingButTheirRepositoryAndKeys(t *testing.T) {
 		{[]string{"verify", "9"}, 3, []string{`no snapshot "9"`}},
 		{[]string{"rows", "1", "--table", "public.entry"}, 0, []string{"id,text\n1,\"bank, cash\"\n2,\n3,\"\"\n"}},
 		{[]string{"rows", "1", "--table", "missing"}, 3, []string{"no such table"}},
+		{[]string{"files", "1"}, 0, []string{""}},
+		{[]string{"files", "latest"}, 0, []string{"1  2026-11-01T07:00:00Z            10  connections/x/documents/d"}},
+		{[]string{"file", "2", "--name", "connections/x/documents/d", "--to", filepath.Join(b.dir, "invoice.xml")}, 0, []string{"10 bytes"}},
+		{[]string{"file", "2", "--name", "connections/x/documents/d", "--to", filepath.Join(b.dir, "invoice.xml")}, 3, []string{"exists"}},
+		{[]string{"file", "1", "--name", "connections/x/documents/d", "--to", filepath.Join(b.dir, "other.xml")}, 3, []string{"no such file"}},
 		{[]string{"compare", "1", "2"}, 0, []string{"public.entry: 1 added, 1 removed, 1 changed, 3 rows before, 3 after", "- 3\\t", "+ 3?sold", "public.note: new, 0 rows"}},
 		{[]string{"compare", "2", "2"}, 0, []string{"all tables have the same rows"}},
 		{[]string{
@@ -162,6 +187,9 @@ func TestSnapshotsAreReadWithNothingButTheirRepositoryAndKeys(t *testing.T) {
 		}
 	}
 
+	if content, err := os.ReadFile(filepath.Join(b.dir, "invoice.xml")); err != nil || string(content) != "<Invoice/>" {
+		t.Errorf("the document is %q, %v", content, err)
+	}
 	ctx := t.Context()
 	conn, err := pgtool.Connect(ctx, target)
 	must(t, err)

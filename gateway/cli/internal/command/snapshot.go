@@ -29,7 +29,7 @@ func snapshotCommand() *cobra.Command {
 	for _, name := range []string{"store", "folder", "keys"} {
 		_ = cmd.MarkPersistentFlagRequired(name) // It is there.
 	}
-	cmd.AddCommand(snapshotList(r), snapshotShow(r), snapshotVerify(r), snapshotRestore(r), snapshotRows(r), snapshotCompare(r))
+	cmd.AddCommand(snapshotList(r), snapshotShow(r), snapshotVerify(r), snapshotRestore(r), snapshotRows(r), snapshotCompare(r), snapshotFiles(r), snapshotFile(r))
 	return cmd
 }
 
