@@ -26,6 +26,10 @@ const exchangedTax = "LV40003000123"
 type channel struct {
 	name             string
 	sender, receiver exchangev1.DocumentServiceClient
+	// owner of both companies, and the way to sign in.
+	owner    *harness.Person
+	kontor   *client.Client
+	from, to string
 }
 
 // connected makes a channel as people do: by two e-mails, whose holders follow the links in their letters.
@@ -52,6 +56,7 @@ func connected(t *testing.T, s *harness.Suite) channel {
 	must(t, err)
 	return channel{
 		name: connection.GetConnection().GetName(), sender: programOf(t, s, r.GetSenderEmail()), receiver: programOf(t, s, r.GetReceiverEmail()),
+		owner: p, kontor: kontor, from: from, to: r.GetReceiverCompany(),
 	}
 }
 
