@@ -254,7 +254,9 @@ type growing struct {
 }
 
 // rows that the table has so far.
-func (g *growing) rows() uint64 { return g.made.GetRows() + g.s.rowsSeen + uint64(len(g.cut.open.ends)) }
+func (g *growing) rows() uint64 {
+	return g.made.GetRows() + g.s.rowsSeen + uint64(len(g.cut.open.ends))
+}
 
 // grow takes over a table of the snapshot before. Its last part is opened again unless it is full; its chunks are not read.
 func (a *adding) grow(t *table, before *snapshotv1.Table) (*growing, error) {

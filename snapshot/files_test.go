@@ -161,7 +161,9 @@ func TestBooksAreSavedWhateverBecomesOfFiles(t *testing.T) {
 	for name, fail := range map[string]func(f File, from io.Reader) (io.Reader, error){
 		"can't be opened": func(File, io.Reader) (io.Reader, error) { return nil, errors.New("no such object") },
 		"breaks off":      func(_ File, from io.Reader) (io.Reader, error) { return io.LimitReader(from, 40_000), nil },
-		"is longer":       func(_ File, from io.Reader) (io.Reader, error) { return io.MultiReader(from, bytes.NewReader([]byte{1})), nil },
+		"is longer": func(_ File, from io.Reader) (io.Reader, error) {
+			return io.MultiReader(from, bytes.NewReader([]byte{1})), nil
+		},
 		"fails":           func(_ File, from io.Reader) (io.Reader, error) { return iotest.TimeoutReader(from), nil },
 		"has other bytes": func(f File, _ io.Reader) (io.Reader, error) { return bytes.NewReader(make([]byte, f.Size)), nil },
 	} {

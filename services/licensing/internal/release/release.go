@@ -45,7 +45,7 @@ func ParseVersion(text string) (v Version, err error) {
 		if err != nil || strconv.FormatUint(n, 10) != part {
 			return Version{}, fmt.Errorf("release: %q is no version", text)
 		}
-		v[i] = int32(n) //nolint:gosec // 31 bits, as parsed.
+		v[i] = int32(n) // 31 bits, as parsed.
 	}
 	return v, nil
 }
