@@ -37,15 +37,22 @@ type Files interface {
 	// List gives the files that came after a place, in an order in which none comes later before another, each with the place behind it;
 	// an empty place is before the first. ErrPlaceLost says that the place is unknown: then all are copied anew.
 	List(ctx context.Context, after string, each func(f File, place string) error) error
-	// Open gives a file's bytes.
+	// Open gives a file's bytes. ErrFileLost says that they are gone for good.
 	Open(ctx context.Context, f File) (io.ReadCloser, error)
 }
 
 // ErrPlaceLost says that a source of files does not know a place.
 var ErrPlaceLost = errors.New("snapshot: the source of files does not know this place")
 
+// ErrFileLost says that a file's bytes are not, and will not be, those that its source announced. It is listed without them, and keeps
+// no other from being copied.
+var ErrFileLost = errors.New("snapshot: the file's bytes are lost")
+
 // fileLimit is how long what a source says of a file may be, in bytes.
 const fileLimit = 64 << 10
+
+// lostPieces stands for how many rows a file has whose bytes are lost.
+const lostPieces = -1
 
 // filePiece is how many bytes of a file stand in a row.
 const filePiece = 32 << 10
@@ -151,7 +158,7 @@ type adding struct {
 	list, contents *growing
 	parts          []*part
 	place          string
-	added          int64
+	added, lost    int64
 	inner          error // of add
 	buffer, line   []byte
 }
@@ -168,13 +175,17 @@ func (a *adding) add(f File, place string) (err error) {
 	}
 	number, first := a.list.rows()+1, a.contents.rows()
 	pieces, err := a.copy(f, number)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrFileLost):
+		pieces = lostPieces
+		a.lost++
+	case err != nil:
 		return err
 	}
 	a.line = a.line[:0]
 	for i, field := range []string{
 		strconv.FormatUint(number, 10), f.Name, strconv.FormatInt(f.Size, 10), hex.EncodeToString(f.SHA256), f.ContentType,
-		f.Time.UTC().Format(time.RFC3339Nano), f.About, strconv.FormatUint(first, 10), strconv.FormatUint(pieces, 10),
+		f.Time.UTC().Format(time.RFC3339Nano), f.About, strconv.FormatUint(first, 10), strconv.FormatInt(pieces, 10),
 	} {
 		a.line = append(escape(a.line, []byte(field)), separator(i, len(fileList().columns)))
 	}
@@ -194,8 +205,11 @@ func separator(i, count int) byte {
 }
 
 // copy copies a file's bytes, which must be those that were announced.
-func (a *adding) copy(f File, number uint64) (pieces uint64, err error) {
+func (a *adding) copy(f File, number uint64) (pieces int64, err error) {
 	from, err := a.m.Files.Open(a.ctx, f)
+	if errors.Is(err, ErrFileLost) {
+		return 0, err
+	}
 	if err != nil {
 		return 0, &sourceError{err}
 	}
@@ -211,7 +225,10 @@ func (a *adding) copy(f File, number uint64) (pieces uint64, err error) {
 	for {
 		n, err := io.ReadFull(from, a.buffer)
 		end := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-		if err != nil && !end {
+		switch {
+		case errors.Is(err, ErrFileLost):
+			return 0, err
+		case err != nil && !end:
 			return 0, &sourceError{err}
 		}
 		if n > 0 {
@@ -220,7 +237,7 @@ func (a *adding) copy(f File, number uint64) (pieces uint64, err error) {
 				break
 			}
 			a.line = append(strconv.AppendUint(a.line[:0], number, 10), '\t')
-			a.line = append(strconv.AppendUint(a.line, pieces, 10), '\t')
+			a.line = append(strconv.AppendInt(a.line, pieces, 10), '\t')
 			a.line = append(escape(a.line, a.buffer[:n]), '\n')
 			if _, err := a.contents.cut.Write(a.line); err != nil {
 				return 0, err
@@ -232,7 +249,7 @@ func (a *adding) copy(f File, number uint64) (pieces uint64, err error) {
 		}
 	}
 	if size != f.Size || string(hash.Sum(nil)) != string(f.SHA256) {
-		return 0, &sourceError{fmt.Errorf("file %q is not what its source says of it", f.Name)}
+		return 0, fmt.Errorf("%w: %s is not what its source says of it", ErrFileLost, f.Name)
 	}
 	return pieces, nil
 }
@@ -299,7 +316,7 @@ func (a *adding) grow(t *table, before *snapshotv1.Table) (*growing, error) {
 
 // finish is the files as they are now.
 func (a *adding) finish() (*snapshotv1.Files, error) {
-	made := &snapshotv1.Files{Cursor: a.place, Moment: timestamppb.New(a.m.Moment)}
+	made := &snapshotv1.Files{Cursor: a.place, Moment: timestamppb.New(a.m.Moment), Lost: a.before.GetLost() + uint64(a.lost)}
 	if a.list == nil {
 		made.List, made.Contents = a.before.GetList(), a.before.GetContents()
 		return made, nil
@@ -349,6 +366,8 @@ type FiledFile struct {
 	File
 	// Number of the file, from 1.
 	Number int64
+	// Lost says that its bytes could not be copied.
+	Lost   bool
 	first  int64
 	pieces int64
 }
@@ -417,8 +436,11 @@ func (o *OpenedFiles) Find(ctx context.Context, name string) (found FiledFile, e
 	return found, err
 }
 
-// Read gives a file's bytes in pieces, valid until each returns, and fails unless they are those that were copied.
+// Read gives a file's bytes in pieces, valid until each returns, and fails unless they are those that were copied. ErrFileLost.
 func (o *OpenedFiles) Read(ctx context.Context, f FiledFile, each func(piece []byte) error) error {
+	if f.Lost {
+		return fmt.Errorf("%w: %s", ErrFileLost, f.Name)
+	}
 	hash, size, number := sha256.New(), int64(0), strconv.FormatInt(f.Number, 10)
 	contents := &OpenedTable{reader: o.reader, table: o.files.GetContents()}
 	left := f.pieces
@@ -470,10 +492,11 @@ func parseFile(line []byte) (f FiledFile, err error) {
 		if to == nil {
 			continue
 		}
-		if *to, err = strconv.ParseInt(values[i], 10, 64); err != nil || *to < 0 {
+		if *to, err = strconv.ParseInt(values[i], 10, 64); err != nil || *to < 0 && to != &f.pieces || *to < lostPieces {
 			return f, damagedf("a file whose field %d is no number", i)
 		}
 	}
+	f.Lost = f.pieces == lostPieces
 	if f.SHA256, err = hex.DecodeString(values[3]); err != nil {
 		return f, damagedf("a file without a sum")
 	}

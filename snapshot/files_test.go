@@ -160,12 +160,7 @@ func TestBooksAreSavedWhateverBecomesOfFiles(t *testing.T) {
 	wants := o.digest(t, login)
 	for name, fail := range map[string]func(f File, from io.Reader) (io.Reader, error){
 		"can't be opened": func(File, io.Reader) (io.Reader, error) { return nil, errors.New("no such object") },
-		"breaks off":      func(_ File, from io.Reader) (io.Reader, error) { return io.LimitReader(from, 40_000), nil },
-		"is longer": func(_ File, from io.Reader) (io.Reader, error) {
-			return io.MultiReader(from, bytes.NewReader([]byte{1})), nil
-		},
 		"fails":           func(_ File, from io.Reader) (io.Reader, error) { return iotest.TimeoutReader(from), nil },
-		"has other bytes": func(f File, _ io.Reader) (io.Reader, error) { return bytes.NewReader(make([]byte, f.Size)), nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			repo, _ := folder(t)
@@ -196,6 +191,59 @@ func TestBooksAreSavedWhateverBecomesOfFiles(t *testing.T) {
 			third := make1(3, second)
 			require.NoError(t, third.FilesFailed)
 			d.has(t, repo, third.Known, 3)
+		})
+	}
+}
+
+// A file whose bytes are gone for good is listed without them; those after it are copied.
+func TestALostFileKeepsNoOtherFromBeingCopied(t *testing.T) {
+	o := newOffice(t)
+	login := o.empty(t)
+	for name, fail := range map[string]func(f File, from io.Reader) (io.Reader, error){
+		"gone":            func(File, io.Reader) (io.Reader, error) { return nil, ErrFileLost },
+		"gone as read":    func(File, io.Reader) (io.Reader, error) { return iotest.ErrReader(ErrFileLost), nil },
+		"breaks off":      func(_ File, from io.Reader) (io.Reader, error) { return io.LimitReader(from, 40_000), nil },
+		"has other bytes": func(f File, _ io.Reader) (io.Reader, error) { return bytes.NewReader(make([]byte, f.Size)), nil },
+		"is longer": func(_ File, from io.Reader) (io.Reader, error) {
+			return io.MultiReader(from, bytes.NewReader([]byte{1})), nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			repo, _ := folder(t)
+			d := newDrawer()
+			d.put(t, "a", 50_000)
+			d.put(t, "lost", 90_000)
+			d.put(t, "b", 70_000)
+			d.fail = func(f File, from io.Reader) (io.Reader, error) {
+				if f.Name != "lost" {
+					return from, nil
+				}
+				return fail(f, from)
+			}
+			order := o.order(login, "", 1, nil)
+			order.Files = d
+			made := o.snapshot(t, repo, order)
+			require.NoError(t, made.FilesFailed)
+			require.EqualValues(t, 3, made.Files)
+			require.EqualValues(t, 1, made.FilesLost)
+			files, err := OpenFiles(t.Context(), repo, made.Ref, &made.Head)
+			require.NoError(t, err)
+			for name, content := range d.bytes {
+				f, err := files.Find(t.Context(), name)
+				require.NoError(t, err)
+				require.Equal(t, name == "lost", f.Lost)
+				var got []byte
+				err = files.Read(t.Context(), f, func(piece []byte) error {
+					got = append(got, piece...)
+					return nil
+				})
+				if f.Lost {
+					require.ErrorIs(t, err, ErrFileLost)
+					continue
+				}
+				require.NoError(t, err)
+				require.True(t, bytes.Equal(content, got))
+			}
 		})
 	}
 }

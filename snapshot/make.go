@@ -86,6 +86,8 @@ type Made struct {
 	Rest *Rest
 	// Files that the snapshot has, their bytes, and how many came with it.
 	Files, FileBytes, FilesAdded int64
+	// FilesLost of them have no bytes: their source no longer had them.
+	FilesLost int64
 	// FilesMoment is the moment up to which files were copied; FilesFailed says why it is not the snapshot's, if so. Books are
 	// saved whatever becomes of files.
 	FilesMoment time.Time
@@ -276,6 +278,7 @@ func (m *maker) commit(ctx context.Context, manifest *snapshotv1.Manifest) (*Mad
 		made.Needs = append(made.Needs, m.repo.pack(Pack(id)))
 	}
 	made.Files, made.FilesAdded, made.FilesFailed = int64(manifest.GetFiles().GetList().GetRows()), m.files.added, m.files.failed
+	made.FilesLost = int64(manifest.GetFiles().GetLost())
 	made.FilesPlace = manifest.GetFiles().GetCursor()
 	made.FileBytes = int64(manifest.GetFiles().GetContents().GetBytes())
 	if moment := manifest.GetFiles().GetMoment(); moment != nil {

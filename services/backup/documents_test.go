@@ -177,6 +177,25 @@ func TestDocumentsAreInSnapshots(t *testing.T) {
 	servicetest.WantReason(t, err, commonv1.Reason_REASON_RIGHT_MISSING)
 }
 
+// A document whose bytes exchange has lost is listed without them, and keeps no other from being copied.
+func TestALostDocumentIsListedAsLost(t *testing.T) {
+	b := setup(t)
+	b.exchange.send(b.company, "lost.xml", []byte("lost"))
+	b.exchange.documents[0].content = []byte("else")
+	b.exchange.send(b.company, "whole.xml", []byte("whole"))
+	made := b.snapshot()
+	require.EqualValues(t, 2, made.GetDocuments())
+	require.EqualValues(t, 1, made.GetDocumentsLost())
+	require.Empty(t, made.GetDocumentsFailure())
+	listed := b.documents(made, 0)
+	require.True(t, listed[0].GetLost())
+	_, err := b.document(listed[0].GetName(), 0, 0)
+	servicetest.WantReason(t, err, commonv1.Reason_REASON_SNAPSHOT_DOCUMENT_MISSING)
+	whole, err := b.document(listed[1].GetName(), 0, 0)
+	require.NoError(t, err)
+	require.Equal(t, "whole", string(whole))
+}
+
 // While exchange does not answer, books are saved; its documents come with a later snapshot.
 func TestBooksAreSavedWhileExchangeIsAway(t *testing.T) {
 	b := setup(t)

@@ -74,7 +74,7 @@ func (d *documents) page(ctx context.Context, after string) ([]*exchangev1.Compa
 
 // Open gives a document's bytes.
 func (d *documents) Open(ctx context.Context, f engine.File) (io.ReadCloser, error) {
-	ctx, cancel := context.WithTimeout(ctx, documentPatience)
+	ctx, cancel := context.WithTimeout(ctx, documentPatience) // The reader's, which cancels it.
 	stream, err := d.exchange.ReadDocument(ctx, &exchangev1.ReadDocumentRequest{Name: f.Name})
 	if err != nil {
 		cancel()
@@ -94,6 +94,9 @@ type documentReader struct {
 func (r *documentReader) Read(p []byte) (int, error) {
 	for len(r.left) == 0 {
 		next, err := r.stream.Recv()
+		if has(err, commonv1.Reason_REASON_NOT_FOUND) {
+			return 0, errors.Join(engine.ErrFileLost, err)
+		}
 		if err != nil {
 			return 0, err
 		}
@@ -113,12 +116,13 @@ func (r *documentReader) Close() error {
 // documented is what became of documents.
 type documented struct {
 	count, bytes, added int64
+	lost                int64
 	time                *time.Time
 	place, failure      string
 }
 
 func documentedBy(m *engine.Made) documented {
-	d := documented{count: m.Files, bytes: m.FileBytes, added: m.FilesAdded, place: m.FilesPlace}
+	d := documented{count: m.Files, bytes: m.FileBytes, added: m.FilesAdded, lost: m.FilesLost, place: m.FilesPlace}
 	if !m.FilesMoment.IsZero() {
 		d.time = &m.FilesMoment
 	}
@@ -203,7 +207,7 @@ func (s *DocumentServer) open(ctx context.Context, name string) (r row, files *e
 
 func documentProto(snapshot string, f engine.FiledFile) (*backupv1.SnapshotDocument, error) {
 	shown := &backupv1.SnapshotDocument{
-		Name: snapshot + inSnapshot + "/" + strconv.FormatInt(f.Number, 10), Document: &exchangev1.Document{}, ContentType: f.ContentType,
+		Name: snapshot + inSnapshot + "/" + strconv.FormatInt(f.Number, 10), Document: &exchangev1.Document{}, ContentType: f.ContentType, Lost: f.Lost,
 	}
 	return shown, protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal([]byte(f.About), shown.GetDocument())
 }
@@ -223,6 +227,9 @@ func (s *DocumentServer) DownloadSnapshotDocument(req *backupv1.DownloadSnapshot
 	f, err := numbered(ctx, files, number)
 	if err != nil {
 		return err
+	}
+	if f.Lost {
+		return failure.New(commonv1.Reason_REASON_SNAPSHOT_DOCUMENT_MISSING)
 	}
 	length, err := vault.Part(req.GetOffset(), req.GetLength(), f.Size)
 	if err != nil {

@@ -271,7 +271,7 @@ func (e *Engine) finish(ctx context.Context, a attempt, m made) (s *backupv1.Sna
 		p := snapshotdb.FinishSnapshotParams{
 			ID: a.id, Claim: a.claim, SizeBytes: m.size, StoredBytes: m.stored, DataAreas: m.areas, CreateTime: a.moment, Whole: m.whole,
 			Sha256: notNil(m.sha256), KeyVersion: int32(m.keyVersion), Head: notNil(m.head), Rows: m.rows, ReadBytes: m.read,
-			Documents: m.documents.count, DocumentBytes: m.documents.bytes, DocumentsAdded: m.documents.added, DocumentsTime: m.documents.time,
+			Documents: m.documents.count, DocumentBytes: m.documents.bytes, DocumentsAdded: m.documents.added, DocumentsLost: m.documents.lost, DocumentsTime: m.documents.time,
 			DocumentsFailure: m.documents.failure,
 		}
 		if a.begun != nil {

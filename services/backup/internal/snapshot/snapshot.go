@@ -128,6 +128,7 @@ func toProto(r row) (*backupv1.Snapshot, error) {
 		VerifyState: backupv1.VerifyState(r.VerifyState), VerifyFailure: r.VerifyFailure, Creator: r.Creator,
 		Form: backupv1.SnapshotForm(r.Form), Sequence: r.Sequence, Rows: r.Rows, ReadBytes: r.ReadBytes,
 		Documents: r.Documents, DocumentBytes: r.DocumentBytes, DocumentsAdded: r.DocumentsAdded, DocumentsFailure: r.DocumentsFailure,
+		DocumentsLost: r.DocumentsLost,
 	}
 	if r.DocumentsTime != nil {
 		s.DocumentsTime = timestamppb.New(*r.DocumentsTime)

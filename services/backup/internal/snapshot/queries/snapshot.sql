@@ -83,7 +83,7 @@ UPDATE snapshot SET lease_time = clock_timestamp() + interval '1 minute' WHERE i
 -- name: FinishSnapshot :execrows
 UPDATE snapshot SET ready = true, size_bytes = $3, stored_bytes = $4, sha256 = $5, data_areas = $6, create_time = $7,
     sequence = $8, head = $9, rows = $10, read_bytes = $11, whole = $12, key_version = $13,
-    documents = $14, document_bytes = $15, documents_added = $16, documents_time = sqlc.narg(documents_time), documents_failure = $17
+    documents = $14, document_bytes = $15, documents_added = $16, documents_time = sqlc.narg(documents_time), documents_failure = $17, documents_lost = $18
 WHERE id = $1 AND claim = $2 AND NOT ready;
 
 -- name: DropClaim :exec
@@ -91,12 +91,12 @@ DELETE FROM snapshot WHERE id = $1 AND claim = $2 AND NOT ready;
 
 -- name: GetSnapshot :one
 SELECT id, company, subscriber, region, origin, creator, form, object_key, create_time, size_bytes, stored_bytes, sha256, data_areas,
-    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time, documents, document_bytes, documents_added, documents_time, documents_failure
+    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time, documents, document_bytes, documents_added, documents_time, documents_failure, documents_lost
 FROM snapshot WHERE id = $1 AND company = $2 AND subscriber = $3 AND ready;
 
 -- name: ListSnapshots :many
 SELECT id, company, subscriber, region, origin, creator, form, object_key, create_time, size_bytes, stored_bytes, sha256, data_areas,
-    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time, documents, document_bytes, documents_added, documents_time, documents_failure
+    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time, documents, document_bytes, documents_added, documents_time, documents_failure, documents_lost
 FROM snapshot
 WHERE company = sqlc.arg(company) AND subscriber = sqlc.arg(subscriber) AND ready
     AND (sqlc.narg(before_time)::timestamptz IS NULL
@@ -115,7 +115,7 @@ UPDATE snapshot SET drill_time = sqlc.arg(drill_time)::timestamptz WHERE id = sq
 
 -- name: NewestGood :one
 SELECT id, company, subscriber, region, origin, creator, form, object_key, create_time, size_bytes, stored_bytes, sha256, data_areas,
-    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time, documents, document_bytes, documents_added, documents_time, documents_failure
+    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time, documents, document_bytes, documents_added, documents_time, documents_failure, documents_lost
 FROM snapshot WHERE company = $1 AND subscriber = $2 AND form = $3 AND ready AND verify_state <> 3 ORDER BY create_time DESC, id DESC LIMIT 1;
 
 -- name: HasObject :one

@@ -175,7 +175,7 @@ func (q *Queries) DueCompanies(ctx context.Context, arg DueCompaniesParams) ([]C
 const finishSnapshot = `-- name: FinishSnapshot :execrows
 UPDATE snapshot SET ready = true, size_bytes = $3, stored_bytes = $4, sha256 = $5, data_areas = $6, create_time = $7,
     sequence = $8, head = $9, rows = $10, read_bytes = $11, whole = $12, key_version = $13,
-    documents = $14, document_bytes = $15, documents_added = $16, documents_time = $18, documents_failure = $17
+    documents = $14, document_bytes = $15, documents_added = $16, documents_time = $19, documents_failure = $17, documents_lost = $18
 WHERE id = $1 AND claim = $2 AND NOT ready
 `
 
@@ -197,6 +197,7 @@ type FinishSnapshotParams struct {
 	DocumentBytes    int64
 	DocumentsAdded   int64
 	DocumentsFailure string
+	DocumentsLost    int64
 	DocumentsTime    *time.Time
 }
 
@@ -219,6 +220,7 @@ func (q *Queries) FinishSnapshot(ctx context.Context, arg FinishSnapshotParams) 
 		arg.DocumentBytes,
 		arg.DocumentsAdded,
 		arg.DocumentsFailure,
+		arg.DocumentsLost,
 		arg.DocumentsTime,
 	)
 	if err != nil {
@@ -340,7 +342,7 @@ func (q *Queries) GetRestore(ctx context.Context, id uuid.UUID) (GetRestoreRow, 
 
 const getSnapshot = `-- name: GetSnapshot :one
 SELECT id, company, subscriber, region, origin, creator, form, object_key, create_time, size_bytes, stored_bytes, sha256, data_areas,
-    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time, documents, document_bytes, documents_added, documents_time, documents_failure
+    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time, documents, document_bytes, documents_added, documents_time, documents_failure, documents_lost
 FROM snapshot WHERE id = $1 AND company = $2 AND subscriber = $3 AND ready
 `
 
@@ -378,6 +380,7 @@ type GetSnapshotRow struct {
 	DocumentsAdded   int64
 	DocumentsTime    *time.Time
 	DocumentsFailure string
+	DocumentsLost    int64
 }
 
 func (q *Queries) GetSnapshot(ctx context.Context, arg GetSnapshotParams) (GetSnapshotRow, error) {
@@ -411,6 +414,7 @@ func (q *Queries) GetSnapshot(ctx context.Context, arg GetSnapshotParams) (GetSn
 		&i.DocumentsAdded,
 		&i.DocumentsTime,
 		&i.DocumentsFailure,
+		&i.DocumentsLost,
 	)
 	return i, err
 }
@@ -658,7 +662,7 @@ func (q *Queries) ListCopies(ctx context.Context, arg ListCopiesParams) ([]ListC
 
 const listSnapshots = `-- name: ListSnapshots :many
 SELECT id, company, subscriber, region, origin, creator, form, object_key, create_time, size_bytes, stored_bytes, sha256, data_areas,
-    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time, documents, document_bytes, documents_added, documents_time, documents_failure
+    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time, documents, document_bytes, documents_added, documents_time, documents_failure, documents_lost
 FROM snapshot
 WHERE company = $1 AND subscriber = $2 AND ready
     AND ($3::timestamptz IS NULL
@@ -702,6 +706,7 @@ type ListSnapshotsRow struct {
 	DocumentsAdded   int64
 	DocumentsTime    *time.Time
 	DocumentsFailure string
+	DocumentsLost    int64
 }
 
 func (q *Queries) ListSnapshots(ctx context.Context, arg ListSnapshotsParams) ([]ListSnapshotsRow, error) {
@@ -747,6 +752,7 @@ func (q *Queries) ListSnapshots(ctx context.Context, arg ListSnapshotsParams) ([
 			&i.DocumentsAdded,
 			&i.DocumentsTime,
 			&i.DocumentsFailure,
+			&i.DocumentsLost,
 		); err != nil {
 			return nil, err
 		}
@@ -868,7 +874,7 @@ func (q *Queries) NewestArchive(ctx context.Context, arg NewestArchiveParams) (t
 
 const newestGood = `-- name: NewestGood :one
 SELECT id, company, subscriber, region, origin, creator, form, object_key, create_time, size_bytes, stored_bytes, sha256, data_areas,
-    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time, documents, document_bytes, documents_added, documents_time, documents_failure
+    sequence, head, rows, read_bytes, key_version, verify_state, verify_time, verify_failure, drill_time, documents, document_bytes, documents_added, documents_time, documents_failure, documents_lost
 FROM snapshot WHERE company = $1 AND subscriber = $2 AND form = $3 AND ready AND verify_state <> 3 ORDER BY create_time DESC, id DESC LIMIT 1
 `
 
@@ -906,6 +912,7 @@ type NewestGoodRow struct {
 	DocumentsAdded   int64
 	DocumentsTime    *time.Time
 	DocumentsFailure string
+	DocumentsLost    int64
 }
 
 func (q *Queries) NewestGood(ctx context.Context, arg NewestGoodParams) (NewestGoodRow, error) {
@@ -939,6 +946,7 @@ func (q *Queries) NewestGood(ctx context.Context, arg NewestGoodParams) (NewestG
 		&i.DocumentsAdded,
 		&i.DocumentsTime,
 		&i.DocumentsFailure,
+		&i.DocumentsLost,
 	)
 	return i, err
 }

@@ -356,8 +356,10 @@ type Snapshot struct {
 	// Why that is not the snapshot's own moment: a reason's name, e.g. `UNAVAILABLE`; empty otherwise. Books are saved whatever
 	// becomes of documents, which the next snapshot copies then.
 	DocumentsFailure string `protobuf:"bytes,22,opt,name=documents_failure,json=documentsFailure,proto3" json:"documents_failure,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// How many of them are listed without their bytes: exchange no longer had these as it had announced them.
+	DocumentsLost int64 `protobuf:"varint,23,opt,name=documents_lost,json=documentsLost,proto3" json:"documents_lost,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Snapshot) Reset() {
@@ -542,6 +544,13 @@ func (x *Snapshot) GetDocumentsFailure() string {
 		return x.DocumentsFailure
 	}
 	return ""
+}
+
+func (x *Snapshot) GetDocumentsLost() int64 {
+	if x != nil {
+		return x.DocumentsLost
+	}
+	return 0
 }
 
 // A part of the books at the moment of the snapshot.
@@ -1253,7 +1262,7 @@ var File_kontor_backup_v1_snapshot_proto protoreflect.FileDescriptor
 
 const file_kontor_backup_v1_snapshot_proto_rawDesc = "" +
 	"\n" +
-	"\x1fkontor/backup/v1/snapshot.proto\x12\x10kontor.backup.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa2\a\n" +
+	"\x1fkontor/backup/v1/snapshot.proto\x12\x10kontor.backup.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc9\a\n" +
 	"\bSnapshot\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12;\n" +
 	"\vcreate_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -1283,7 +1292,8 @@ const file_kontor_backup_v1_snapshot_proto_rawDesc = "" +
 	"\x0edocument_bytes\x18\x13 \x01(\x03R\rdocumentBytes\x12'\n" +
 	"\x0fdocuments_added\x18\x14 \x01(\x03R\x0edocumentsAdded\x12A\n" +
 	"\x0edocuments_time\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\rdocumentsTime\x12+\n" +
-	"\x11documents_failure\x18\x16 \x01(\tR\x10documentsFailure\"p\n" +
+	"\x11documents_failure\x18\x16 \x01(\tR\x10documentsFailure\x12%\n" +
+	"\x0edocuments_lost\x18\x17 \x01(\x03R\rdocumentsLost\"p\n" +
 	"\fSnapshotArea\x12\x12\n" +
 	"\x04area\x18\x01 \x01(\tR\x04area\x12\x18\n" +
 	"\aproduct\x18\x02 \x01(\tR\aproduct\x12\x18\n" +

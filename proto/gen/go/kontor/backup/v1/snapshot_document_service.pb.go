@@ -36,7 +36,9 @@ type SnapshotDocument struct {
 	// The document as it was when it was copied, without its steps.
 	Document *v1.Document `protobuf:"bytes,2,opt,name=document,proto3" json:"document,omitempty"`
 	// What kind of file it is, as in MIME.
-	ContentType   string `protobuf:"bytes,3,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	ContentType string `protobuf:"bytes,3,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	// Whether its bytes are not there: exchange no longer had them.
+	Lost          bool `protobuf:"varint,4,opt,name=lost,proto3" json:"lost,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -90,6 +92,13 @@ func (x *SnapshotDocument) GetContentType() string {
 		return x.ContentType
 	}
 	return ""
+}
+
+func (x *SnapshotDocument) GetLost() bool {
+	if x != nil {
+		return x.Lost
+	}
+	return false
 }
 
 // A page of a snapshot's documents.
@@ -334,11 +343,12 @@ var File_kontor_backup_v1_snapshot_document_service_proto protoreflect.FileDescr
 
 const file_kontor_backup_v1_snapshot_document_service_proto_rawDesc = "" +
 	"\n" +
-	"0kontor/backup/v1/snapshot_document_service.proto\x12\x10kontor.backup.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19kontor/auth/v1/rule.proto\x1a\x1bkontor/common/v1/file.proto\x1a!kontor/exchange/v1/document.proto\"\x83\x01\n" +
+	"0kontor/backup/v1/snapshot_document_service.proto\x12\x10kontor.backup.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19kontor/auth/v1/rule.proto\x1a\x1bkontor/common/v1/file.proto\x1a!kontor/exchange/v1/document.proto\"\x97\x01\n" +
 	"\x10SnapshotDocument\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x128\n" +
 	"\bdocument\x18\x02 \x01(\v2\x1c.kontor.exchange.v1.DocumentR\bdocument\x12!\n" +
-	"\fcontent_type\x18\x03 \x01(\tR\vcontentType\"\x8d\x01\n" +
+	"\fcontent_type\x18\x03 \x01(\tR\vcontentType\x12\x12\n" +
+	"\x04lost\x18\x04 \x01(\bR\x04lost\"\x8d\x01\n" +
 	"\x1cListSnapshotDocumentsRequest\x12\x1e\n" +
 	"\x04name\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x04name\x12$\n" +

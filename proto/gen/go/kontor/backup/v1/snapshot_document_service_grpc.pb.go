@@ -39,7 +39,7 @@ type SnapshotDocumentServiceClient interface {
 	ListSnapshotDocuments(ctx context.Context, in *ListSnapshotDocumentsRequest, opts ...grpc.CallOption) (*ListSnapshotDocumentsResponse, error)
 	// A document's bytes, checked against its hash before the last of them is
 	// sent. Each download is announced by an event before it begins.
-	// SNAPSHOT_DOCUMENT_MISSING when there is none of the name; SNAPSHOT_DAMAGED.
+	// SNAPSHOT_DOCUMENT_MISSING when there is none of the name, or its bytes are lost; SNAPSHOT_DAMAGED.
 	DownloadSnapshotDocument(ctx context.Context, in *DownloadSnapshotDocumentRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DownloadSnapshotDocumentResponse], error)
 }
 
@@ -94,7 +94,7 @@ type SnapshotDocumentServiceServer interface {
 	ListSnapshotDocuments(context.Context, *ListSnapshotDocumentsRequest) (*ListSnapshotDocumentsResponse, error)
 	// A document's bytes, checked against its hash before the last of them is
 	// sent. Each download is announced by an event before it begins.
-	// SNAPSHOT_DOCUMENT_MISSING when there is none of the name; SNAPSHOT_DAMAGED.
+	// SNAPSHOT_DOCUMENT_MISSING when there is none of the name, or its bytes are lost; SNAPSHOT_DAMAGED.
 	DownloadSnapshotDocument(*DownloadSnapshotDocumentRequest, grpc.ServerStreamingServer[DownloadSnapshotDocumentResponse]) error
 	mustEmbedUnimplementedSnapshotDocumentServiceServer()
 }

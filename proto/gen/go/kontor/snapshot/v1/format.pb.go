@@ -212,14 +212,17 @@ func (x *Manifest) GetFiles() *Files {
 type Files struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// `files`: number (from 1, the key), name, size, sha256 (hexadecimal), content_type, time (RFC 3339), about, first (the row of
-	// contents, from 0, that the file begins with), pieces (how many rows it has there).
+	// contents, from 0, that the file begins with), pieces (how many rows it has there; -1 when its bytes are lost, whatever rows of its
+	// number there are).
 	List *Table `protobuf:"bytes,1,opt,name=list,proto3" json:"list,omitempty"`
 	// `contents`: number and piece (from 0), which are the key, and data, at most 32 KiB of the file.
 	Contents *Table `protobuf:"bytes,2,opt,name=contents,proto3" json:"contents,omitempty"`
 	// The place in their source up to which they were copied, as the source named it.
 	Cursor string `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// The moment up to which they were copied.
-	Moment        *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=moment,proto3" json:"moment,omitempty"`
+	Moment *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=moment,proto3" json:"moment,omitempty"`
+	// How many of them are listed without contents, because the source no longer had their bytes as it had announced them.
+	Lost          uint64 `protobuf:"varint,5,opt,name=lost,proto3" json:"lost,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -280,6 +283,13 @@ func (x *Files) GetMoment() *timestamppb.Timestamp {
 		return x.Moment
 	}
 	return nil
+}
+
+func (x *Files) GetLost() uint64 {
+	if x != nil {
+		return x.Lost
+	}
+	return 0
 }
 
 // A database and the server it was read from.
@@ -1285,12 +1295,13 @@ const file_kontor_snapshot_v1_format_proto_rawDesc = "" +
 	"\n" +
 	"read_whole\x18\x0e \x01(\bR\treadWhole\x122\n" +
 	"\x06server\x18\x0f \x01(\v2\x1a.kontor.snapshot.v1.ServerR\x06server\x12/\n" +
-	"\x05files\x18\x10 \x01(\v2\x19.kontor.snapshot.v1.FilesR\x05files\"\xb9\x01\n" +
+	"\x05files\x18\x10 \x01(\v2\x19.kontor.snapshot.v1.FilesR\x05files\"\xcd\x01\n" +
 	"\x05Files\x12-\n" +
 	"\x04list\x18\x01 \x01(\v2\x19.kontor.snapshot.v1.TableR\x04list\x125\n" +
 	"\bcontents\x18\x02 \x01(\v2\x19.kontor.snapshot.v1.TableR\bcontents\x12\x16\n" +
 	"\x06cursor\x18\x03 \x01(\tR\x06cursor\x122\n" +
-	"\x06moment\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x06moment\"\x95\x01\n" +
+	"\x06moment\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x06moment\x12\x12\n" +
+	"\x04lost\x18\x05 \x01(\x04R\x04lost\"\x95\x01\n" +
 	"\bDatabase\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12%\n" +
 	"\x0eserver_version\x18\x02 \x01(\rR\rserverVersion\x12\x1a\n" +
