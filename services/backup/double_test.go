@@ -50,6 +50,8 @@ type tenancy struct {
 	arrange   []string         // carried out in each new target
 	// holdTarget, when set, holds up the answer of CreateRestoreTarget.
 	holdTarget func(ctx context.Context)
+	// making is held while a target is made or dropped.
+	making sync.Mutex
 }
 
 func newTenancy(t *testing.T) *tenancy {
@@ -281,28 +283,47 @@ func (d *tenancy) CreateRestoreTarget(ctx context.Context, r *tenancyv1.CreateRe
 	if state := d.stateOf(r.GetCompany()); state != tenancyv1.CompanyState_COMPANY_STATE_READY {
 		return nil, failure.New(commonv1.Reason_REASON_COMPANY_NOT_READY, "state", state.String())
 	}
-	if name, made := d.known(r.GetKey()); made != nil {
-		login, err := d.login(ctx, made.database, random("own_"), "")
-		return &tenancyv1.CreateRestoreTargetResponse{Target: name, Login: login}, err
+	name, login, err := d.makeTarget(ctx, r)
+	if err != nil {
+		return nil, err
 	}
-	made := &target{database: random("db_"), role: random("own_"), company: r.GetCompany(), key: r.GetKey(), mode: r.GetMode(), state: "made"}
-	login, err := d.login(ctx, "", made.role, "")
-	if err == nil {
-		err = d.exec(ctx, "", "CREATE DATABASE "+made.database+" OWNER "+made.role)
-	}
-	login.Database = made.database
-	if err == nil {
-		err = d.exec(ctx, made.database, d.arrangements()...)
-	}
-	name := "targets/" + id.NewString()
 	d.mu.Lock()
-	d.targets[name] = made
 	hold := d.holdTarget
 	d.mu.Unlock()
 	if hold != nil {
 		hold(ctx)
 	}
-	return &tenancyv1.CreateRestoreTargetResponse{Target: name, Login: login}, err
+	return &tenancyv1.CreateRestoreTargetResponse{Target: name, Login: login}, nil
+}
+
+// makeTarget makes a target, or finds the one of its key, while no other is made or dropped.
+func (d *tenancy) makeTarget(ctx context.Context, r *tenancyv1.CreateRestoreTargetRequest) (string, *tenancyv1.DatabaseLogin, error) {
+	d.making.Lock()
+	defer d.making.Unlock()
+	if name, made := d.known(r.GetKey()); made != nil {
+		if made.state == "dropped" {
+			return "", nil, failure.New(commonv1.Reason_REASON_RESTORE_TARGET_STATE, "state", made.state)
+		}
+		login, err := d.login(ctx, made.database, random("own_"), "")
+		return name, login, err
+	}
+	made := &target{database: random("db_"), role: random("own_"), company: r.GetCompany(), key: r.GetKey(), mode: r.GetMode(), state: "made"}
+	login, err := d.login(ctx, "", made.role, "")
+	if err != nil {
+		return "", nil, err
+	}
+	login.Database = made.database
+	if err := d.exec(ctx, "", "CREATE DATABASE "+made.database+" OWNER "+made.role); err != nil {
+		return "", nil, err
+	}
+	if err := d.exec(ctx, made.database, d.arrangements()...); err != nil {
+		return "", nil, err
+	}
+	name := "targets/" + id.NewString()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.targets[name] = made
+	return name, login, nil
 }
 
 // known is the target that was made under a key.
@@ -335,6 +356,8 @@ func (d *tenancy) CommitRestoreTarget(_ context.Context, r *tenancyv1.CommitRest
 }
 
 func (d *tenancy) DropRestoreTarget(ctx context.Context, r *tenancyv1.DropRestoreTargetRequest) (*tenancyv1.DropRestoreTargetResponse, error) {
+	d.making.Lock()
+	defer d.making.Unlock()
 	d.mu.Lock()
 	t := d.targets[r.GetTarget()]
 	t.state = "dropped"
