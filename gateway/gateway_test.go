@@ -33,7 +33,12 @@ import (
 	tenancyv1 "kontor.internal/proto/gen/go/kontor/tenancy/v1"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, servertest.IgnoreShared()) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, servertest.IgnoreShared(),
+		// NATS's own, which end a moment after the server says that it is shut down.
+		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*fileStore).flushStreamStateLoop"),
+		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server/ats.Register.func1"))
+}
 
 const (
 	contract = "/v1/subscribers/s/contracts/k:download"
